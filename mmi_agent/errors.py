@@ -1,17 +1,17 @@
 """Every exception that the library raises on purpose.
 
-    MMIError
-      ConfigError(ValueError)             an option, a preset or a file that the user gave is wrong
-      ShapeError(ValueError)              a tensor or picture of the wrong shape
-      UnknownNameError(LookupError)       no environment, task, tool or preset of that name; offers the nearest
-      MissingDependencyError(ImportError) an extra, a program or a browser is not installed; says the command
-      CheckpointError                     weights that are missing, damaged or of another model
-      TrajectoryError                     a run folder that is truncated, edited or not writable
-      AgentError                          one kind per boundary crossed, so a trace says where it broke
-        PolicyError                       the policy failed to decide
-        ToolError                         a tool failed
-        EnvironmentFailure                the world behind the environment is gone
-        ActionError                       the model can mend it: goes back to it as an outcome
+MMIError
+  ConfigError(ValueError)             an option, a preset or a file that the user gave is wrong
+  ShapeError(ValueError)              a tensor or picture of the wrong shape
+  UnknownNameError(LookupError)       no environment, task, tool or preset of that name; offers the nearest
+  MissingDependencyError(ImportError) an extra, a program or a browser is not installed; says the command
+  CheckpointError                     weights that are missing, damaged or of another model
+  TrajectoryError                     a run folder that is truncated, edited or not writable
+  AgentError                          one kind per boundary crossed, so a trace says where it broke
+    PolicyError                       the policy failed to decide
+    ToolError                         a tool failed
+    EnvironmentFailure                the world behind the environment is gone
+    ActionError                       the model can mend it: goes back to it as an outcome
 """
 
 from collections.abc import Iterable
