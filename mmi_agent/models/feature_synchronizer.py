@@ -232,7 +232,7 @@ class PictureMemory:
         self.values = (
             [torch.cat(pair, 1) for pair in zip(self.values, values, strict=True)] if self.values else [*values]
         )
-        self.starts += [start] * values[0].shape[1]
+        self.starts += [start] * (values[0].shape[1] if values else 0)
 
     def rewind(self, length: int) -> None:
         """Forgets the pictures that no token before position `length` sees."""
