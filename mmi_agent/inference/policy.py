@@ -1,0 +1,179 @@
+"""The model as a `Policy`: the one joint between the wing of the model and the wing of the agent."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Literal
+
+from mmi_agent.errors import PolicyError, ShapeError
+from mmi_agent.inference.channel import Ranked, Ranker
+from mmi_agent.inference.document import Document, ReadCount
+from mmi_agent.inference.grammar import CallSchema, Grammar
+from mmi_agent.inference.loading import LoadedModel, load_model
+from mmi_agent.inference.prompts import ChatPrompt
+from mmi_agent.policy import Context
+from mmi_agent.tool import FINISH, Tool, parameters
+from mmi_agent.types import Block, Observation, Text, ToolCall
+
+__all__ = ["ModelPolicy", "Strategy", "load_policy"]
+
+Strategy = Literal["channel", "decode"]
+"""How a call is chosen: by ranking drafts through the noisy channel, or by writing it token by token."""
+
+_THOUGHT_TOKENS = 32
+_FINISH_MARGIN = 3.0  # nats by which every further act must make the instruction less likely before the run is finished
+
+
+def load_policy(
+    preset: str = "small",
+    *,
+    strategy: Strategy = "channel",
+    weights: str | None = None,
+    look: bool | None = None,
+    temperature: float = 0.0,
+    reuse: bool = True,
+    progress: Callable[[str], None] | None = None,
+) -> "ModelPolicy":
+    """Loads a preset and puts it in charge.
+
+    Args:
+        preset: "tiny" or "small".
+        strategy: "channel" or "decode".
+        weights: Where the language weights are; None looks in the cache and fetches them once.
+        look: Whether the screenshot goes into the prompt; None says so where the preset's eyes are of any use.
+        temperature: Of thoughts and of decoded calls; 0 takes the likeliest.
+        reuse: Whether a step keeps what an earlier step has read; off only to measure what that is worth.
+        progress: Told what is being done while it takes long.
+
+    Raises:
+        UnknownNameError: If there is no such preset.
+        CheckpointError: If weights are missing or damaged.
+    """
+    loaded = load_model(preset, weights=weights, progress=progress)
+    return ModelPolicy(loaded, strategy=strategy, look=look, temperature=temperature, reuse=reuse)
+
+
+class ModelPolicy:
+    """MM-Interleaved decides.
+
+    Args:
+        loaded: Model and tokenizer.
+        strategy: How a call is chosen.
+        look: Whether the screenshot goes into the prompt.
+        temperature: Of thoughts and of decoded calls.
+        reuse: Whether a step keeps what an earlier step has read.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        *,
+        strategy: Strategy = "channel",
+        look: bool | None = None,
+        temperature: float = 0.0,
+        reuse: bool = True,
+    ) -> None:
+        self.name = f"{loaded.preset}:{strategy}"
+        self.usage: dict[str, int] = {}
+        self._loaded = loaded
+        self._strategy = strategy
+        self._look = loaded.sees if look is None else look
+        self._temperature = temperature
+        self._reuse = reuse
+        self._document: Document | None = None
+
+    def decide(self, context: Context) -> Iterator[Block]:
+        """Writes a thought, then one call.
+
+        Raises:
+            PolicyError: If the prompt does not fit the model's window.
+        """
+        self.usage = {"reused": 0, "read": 0, "written": 0}
+        document = self._open(context)
+        try:
+            if self._strategy == "channel":
+                yield from self._rank(document, context)
+            else:
+                yield from self._write(document, context)
+        except ShapeError as error:
+            raise PolicyError(f"{self.name} cannot read this step: {error}; lower the context budget") from error
+
+    def _open(self, context: Context) -> Document:
+        if self._document is None or not self._reuse:
+            self._document = self._loaded.open(context.pictures.get)
+        self._document.load = context.pictures.get
+        return self._document
+
+    def _count(self, read: ReadCount, written: int = 0) -> None:
+        for kind, number in zip(("reused", "read", "written"), (*read, written), strict=True):
+            self.usage[kind] += number
+
+    def _rank(self, document: Document, context: Context) -> Iterator[Block]:
+        ranking = Ranker(document, self._loaded.tokenizer, look=self._look).rank(context)
+        self._count(ranking.count)
+        yield Text(text=_explained(ranking.candidates, ranking.stay))
+        best = ranking.candidates[0] if ranking.candidates else None
+        if best is None or best.score < ranking.stay - _FINISH_MARGIN:
+            yield ToolCall(name=FINISH.name, arguments={"answer": "Nothing on the screen explains the task better."})
+        else:
+            yield ToolCall(name=best.draft.tool, arguments=best.draft.arguments)
+
+    def _write(self, document: Document, context: Context) -> Iterator[Block]:
+        tokenizer = self._loaded.tokenizer
+        self._count(document.become(ChatPrompt(tokenizer, look=self._look).decision(context)))
+        thought = self._thought(document, context.seed)
+        yield Text(text=thought)
+        grammar = Grammar.for_calls(call_schemas(context.tools, context.observation), tokenizer)
+        document.append(tokenizer.encode("\n"))
+        ids = [
+            token
+            for piece in document.write(
+                max_tokens=grammar.max_tokens,
+                constraint=grammar.start(self._loaded.vocabulary),
+                temperature=self._temperature,
+                seed=context.seed + 1,
+            )
+            for token in piece
+        ]
+        self._count(ReadCount(0, 0), len(ids))
+        yield grammar.parse_call(tokenizer.decode(ids))
+
+    def _thought(self, document: Document, seed: int) -> str:
+        tokenizer = self._loaded.tokenizer
+        stop = {tokenizer.end_of_turn, *tokenizer.encode("\n")}
+        pieces = document.write(max_tokens=_THOUGHT_TOKENS, stop=stop, temperature=self._temperature, seed=seed)
+        ids = [token for piece in pieces for token in piece]
+        self._count(ReadCount(0, 0), len(ids))
+        return tokenizer.decode(ids).strip()
+
+
+def call_schemas(tools: Sequence[Tool], observation: Observation) -> list[CallSchema]:
+    """What the model may call now: each tool's schema, its element fields narrowed to the marks that there are.
+
+    A tool that needs an element of a kind that is not on the screen is left out.
+    """
+    schemas: list[CallSchema] = []
+    for tool in tools:
+        schema = parameters(tool)
+        required = set(schema.get("required", ()))
+        fitting = {name: _marks(field, observation) for name, field in schema.get("properties", {}).items()}
+        if any(marks == [] and name in required for name, marks in fitting.items()):
+            continue
+        for name, marks in fitting.items():
+            if marks is not None:
+                schema["properties"][name] = {"enum": [*marks, *([] if name in required else [None])]}
+        schemas.append(CallSchema(tool.name, schema))
+    return schemas
+
+
+def _marks(field: dict[str, object], observation: Observation) -> list[int] | None:
+    if field.get("x-refers-to") != "element":
+        return None
+    roles = field.get("x-roles")
+    return [e.mark for e in observation.elements if not isinstance(roles, list) or e.role in roles]
+
+
+def _explained(candidates: Sequence[Ranked], stay: float) -> str:
+    if not candidates:
+        return "Nothing that I could do here would explain the task."
+    lines = [f"{candidate.draft.told} ({candidate.score:.1f})" for candidate in islice(candidates, 3)]
+    return f"What explains the task best, in nats: {'; '.join(lines)}; stopping here ({stay:.1f})."
