@@ -4,13 +4,13 @@ An adapter imports this file, `types`, `tool`, `pictures` and `errors`, and noth
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from mmi_agent.pictures import PictureStore
 from mmi_agent.tool import Tool
 from mmi_agent.types import Observation, Verdict
 
-__all__ = ["Environment"]
+__all__ = ["Attachable", "Environment"]
 
 
 class Environment(Protocol):
@@ -59,4 +59,20 @@ class Environment(Protocol):
 
     def close(self) -> None:
         """Lets go of everything; a second call does nothing."""
+        ...
+
+
+@runtime_checkable
+class Attachable(Protocol):
+    """What an environment also has whose world outlives the process: a robot, a desktop, a game server.
+
+    A run that is resumed goes on in such a world; any other is reset with the recorded task and seed.
+    """
+
+    def attach(self, task: str | None = None, *, seed: int = 0, pictures: PictureStore) -> Observation:
+        """Takes up the episode that a `reset` with these arguments began, without changing the world.
+
+        Raises:
+            EnvironmentFailure: If the world cannot be reached, or is not in that episode.
+        """
         ...

@@ -4,15 +4,18 @@ Everything here is a frozen pydantic model that goes to JSON and back without lo
 in a record: a record names them by digest, and a `mmi_agent.pictures.PictureStore` holds them.
 """
 
+import re
 from typing import Annotated, Literal, Self
 from uuid import uuid4
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
 
 __all__ = [
+    "Arguments",
     "Block",
     "BlockAdapter",
     "Box",
+    "CleanText",
     "Effect",
     "Element",
     "Observation",
@@ -28,19 +31,34 @@ Effect = Literal["observe", "reversible", "consequential"]
 """What a tool can do to the world; a tool that does not say counts as consequential."""
 
 
+_UNSPEAKABLE = re.compile("[\x00\ud800-\udfff]")
+
+
 def clean_text(text: str) -> str:
-    """Replaces what no JSON file or model can hold: lone surrogates and NUL become U+FFFD.
+    """Replaces what no JSON file or model can hold: each lone surrogate and NUL becomes U+FFFD.
 
     Pages, windows and chat lines may carry both; every text of a record passes through here.
     """
-    return (
-        text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
-        if not text.isascii()
-        else (text.replace("\0", "\ufffd"))
-    )
+    return _UNSPEAKABLE.sub("\ufffd", text)
+
+
+def _clean_json(value: JsonValue) -> JsonValue:
+    """Cleans every text in a JSON value, keys included."""
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, list):
+        return [_clean_json(item) for item in value]
+    if isinstance(value, dict):
+        return {clean_text(key): _clean_json(item) for key, item in value.items()}
+    return value
+
+
+def _clean_arguments(arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    return {clean_text(name): _clean_json(value) for name, value in arguments.items()}
 
 
 CleanText = Annotated[str, AfterValidator(clean_text)]
+Arguments = Annotated[dict[str, JsonValue], AfterValidator(_clean_arguments)]
 
 
 class _Record(BaseModel):
@@ -82,7 +100,7 @@ class ToolCall(_Record):
 
     kind: Literal["tool_call"] = "tool_call"
     name: CleanText
-    arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    arguments: Arguments = Field(default_factory=dict)
     id: str = Field(default_factory=lambda: uuid4().hex)
 
 
@@ -112,7 +130,7 @@ class Element(_Record):
     role: CleanText
     name: CleanText
     value: CleanText = ""
-    states: tuple[str, ...] = ()
+    states: tuple[CleanText, ...] = ()
     box: Box
     source: Literal["accessibility", "dom", "ocr", "game"]
 
@@ -153,8 +171,8 @@ class Outcome(_Record):
 
     Attributes:
         status: "done": it was carried out. "failed": it was tried and the world refused. "invalid": the arguments do
-            not fit the schema or the target is gone. "denied": the guard or the approver said no. "in_doubt": the process
-            died between intent and outcome, so nobody knows.
+            not fit the schema or the target is gone. "denied": the guard or the approver said no. "in_doubt": the
+            process died between intent and outcome, so nobody knows.
         text: What happened, in words that help the model go on.
         pictures: Pictures that the tool returned.
     """
