@@ -1,0 +1,127 @@
+"""Finds Chromium, starts it, and sees to it that nothing of it is left behind."""
+
+import os
+import shutil
+import weakref
+from pathlib import Path
+from typing import NamedTuple
+
+from playwright.async_api import Browser, Error, Playwright, async_playwright
+
+from mmi_agent.errors import EnvironmentFailure, MissingDependencyError
+from mmi_gui.background import Background
+
+__all__ = ["Chromium", "find_chromium", "launch_flags"]
+
+_PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "microsoft-edge", "brave-browser")
+_START_TIMEOUT_S = 60
+
+_FLAGS = (
+    "--disable-gpu",  # there is none to rely on; software rendering is the same everywhere
+    "--disable-quic",  # UDP would go around the gate
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",  # so would WebRTC
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-smooth-scrolling",  # a scroll is over when it returns
+    "--disable-features=Translate,MediaRouter,OptimizationHints",
+)
+
+
+def find_chromium() -> str | None:
+    """Returns the browser to start, or None for the one that Playwright brings.
+
+    `$MMI_CHROMIUM` comes first, then the usual programs on PATH.
+
+    Raises:
+        MissingDependencyError: If `$MMI_CHROMIUM` is no program.
+    """
+    if chosen := os.environ.get("MMI_CHROMIUM"):
+        if shutil.which(chosen) is None:
+            raise MissingDependencyError(f"MMI_CHROMIUM is {chosen!r}, which is no program that can be run")
+        return chosen
+    return next((path for name in _PROGRAMS if (path := shutil.which(name))), None)
+
+
+def launch_flags() -> list[str]:
+    """The command line flags for this user."""
+    # Chromium refuses to start its sandbox as root; as anyone else the sandbox stays on
+    return [*_FLAGS, "--no-sandbox"] if os.geteuid() == 0 else list(_FLAGS)
+
+
+class _Running(NamedTuple):
+    playwright: Playwright
+    browser: Browser
+
+
+class Chromium:
+    """A running browser and the background loop that talks to it.
+
+    When this process dies, however it dies, Playwright's driver loses its pipe, ends the browser and deletes its
+    profile.
+
+    Raises:
+        MissingDependencyError: If Playwright or a browser is missing; says what to install.
+        EnvironmentFailure: If the browser does not start.
+    """
+
+    def __init__(self) -> None:
+        self.background = Background()
+        try:
+            self._running = self.background.run(_start(), timeout_s=_START_TIMEOUT_S)
+        except TimeoutError as error:
+            self.background.close()
+            raise EnvironmentFailure(f"Chromium did not start within {_START_TIMEOUT_S} s") from error
+        except BaseException:
+            self.background.close()
+            raise
+        self.close = weakref.finalize(self, _stop, self._running, self.background)
+
+    @property
+    def browser(self) -> Browser:
+        """Playwright's handle; to be used on the background loop only."""
+        return self._running.browser
+
+
+async def _start() -> _Running:
+    path = find_chromium()
+    playwright = await async_playwright().start()
+    try:
+        if path is None and not Path(playwright.chromium.executable_path).exists():
+            raise MissingDependencyError(
+                "no browser found: install Chromium (apt-get install chromium, or playwright install chromium), "
+                "or name one in MMI_CHROMIUM"
+            )
+        browser = await playwright.chromium.launch(
+            executable_path=path,
+            headless=True,
+            args=launch_flags(),
+            chromium_sandbox=os.geteuid() != 0,
+            handle_sigint=False,  # Ctrl-C is for the agent, which closes the browser when it has written its last line
+            handle_sigterm=False,
+            handle_sighup=False,
+        )
+    except Error as error:
+        await playwright.stop()
+        raise EnvironmentFailure(f"Chromium ({path}) did not start: {error.message.splitlines()[0]}") from error
+    except BaseException:
+        await playwright.stop()
+        raise
+    return _Running(playwright, browser)
+
+
+def _stop(running: _Running, background: Background) -> None:
+    async def stop() -> None:
+        try:
+            await running.browser.close()
+        except Error:
+            pass  # it is gone already
+        await running.playwright.stop()
+
+    try:
+        background.run(stop(), timeout_s=10)
+    except TimeoutError:
+        pass  # the driver ends the browser when its pipe closes, which happens with this process
+    finally:
+        background.close()

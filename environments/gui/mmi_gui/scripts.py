@@ -1,0 +1,65 @@
+"""The few functions that are run inside a page. They take the element as `this` and give back plain values."""
+
+__all__ = ["CHOOSE_OPTION", "CONTAINS", "OPTIONS", "SCROLL_OFFSETS", "SELECT_CONTENT", "SET_VALUE"]
+
+CONTAINS = """function(other) {
+  for (let node = other; node; node = node.parentNode || node.host) if (node === this) return true;
+  return other.contains(this);
+}"""
+"""Whether a node lies within this one, or around it; through open shadow roots."""
+
+CHOOSE_OPTION = """function() {
+  const list = this.closest('select');
+  if (this.disabled || list.disabled) return 'it is disabled';
+  if (list.multiple) this.selected = !this.selected; else list.value = this.value, this.selected = true;
+  list.dispatchEvent(new Event('input', {bubbles: true}));
+  list.dispatchEvent(new Event('change', {bubbles: true}));
+  return '';
+}"""
+"""Chooses this option of a list, as its pop-up would; returns what speaks against it."""
+
+OPTIONS = """function() {
+  return Array.from(this.options, (option, i) => [i, option.label.trim()]).filter(([i, label]) => label);
+}"""
+"""The options of this list: their indices and labels."""
+
+SET_VALUE = """function(text) {
+  Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set.call(this, text);
+  const kept = this.value;
+  this.dispatchEvent(new Event('input', {bubbles: true}));
+  this.dispatchEvent(new Event('change', {bubbles: true}));
+  return kept;
+}"""
+"""Fills a field whose value has a format of its own; returns the value that it took."""
+
+_DEEPEST = """
+  let element = document.activeElement;
+  for (;;) {
+    const inner = element && (element.shadowRoot || element.contentDocument);
+    if (!inner || !inner.activeElement || inner.activeElement === inner.body) break;
+    element = inner.activeElement;
+  }
+"""
+
+SELECT_CONTENT = f"""(() => {{{_DEEPEST}
+  if (!element) return false;
+  if (typeof element.select === 'function' && 'value' in element) {{
+    if (element.readOnly || element.disabled) return false;
+    element.select();
+    return true;
+  }}
+  if (!element.isContentEditable) return false;
+  element.ownerDocument.getSelection().selectAllChildren(element);
+  return true;
+}})()"""
+"""Selects all that the focused field holds; returns whether it is a field."""
+
+SCROLL_OFFSETS = """function(x, y) {
+  let left = 0, top = 0;
+  for (let element = document.elementFromPoint(x, y); element; element = element.parentElement) {
+    left += element.scrollLeft;
+    top += element.scrollTop;
+  }
+  return [left, top];
+}"""
+"""How far everything under a point is scrolled, in CSS pixels."""

@@ -1,0 +1,279 @@
+"""The pages of one episode: which one is looked at, what they may reach, and what they did unasked.
+
+Dialogs, downloads, pop-ups, crashes and closed tabs are dealt with at once and told as news. Knows nothing of marks.
+"""
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from playwright.async_api import Browser, BrowserContext, Dialog, Download, Error, Page, Request, Route
+from playwright.async_api import TimeoutError as PlaywrightTimeout
+
+from mmi_agent.errors import ActionError
+from mmi_gui.devtools import DevTools
+from mmi_gui.gate import Gate
+from mmi_gui.origins import AllowList, origin_of
+
+__all__ = ["DialogAnswer", "Tabs"]
+
+LOAD_TIMEOUT_S = 5.0
+_QUIET_TIMEOUT_S = 1.0
+_MAX_TABS = 8
+_MAX_NEWS = 8
+_TICK = "new Promise(done => { requestAnimationFrame(() => setTimeout(done)); setTimeout(done, 60) })"
+
+
+@dataclass(frozen=True)
+class DialogAnswer:
+    """How the next dialog is answered: accepted, with this text if it asks for one."""
+
+    text: str = ""
+
+
+class Tabs:
+    """One browsing context, with nothing in it from the episodes before.
+
+    Attributes:
+        page: The page that is looked at and acted on.
+        next_answer: Accepts the next dialog; without it, questions are dismissed.
+    """
+
+    def __init__(self, context: BrowserContext, allowed: AllowList, gate: Gate) -> None:
+        self.allowed = allowed
+        self.page: Page
+        self.next_answer: DialogAnswer | None = None
+        self._context = context
+        self._gate = gate
+        self._news: list[str] = []
+        self._sessions: dict[Page, DevTools] = {}
+        self._loading: set[Page] = set()
+        self._requests: set[Request] = set()
+        self._opened_from: dict[Page, Page] = {}
+        self._crashed: set[Page] = set()
+        self._address = "about:blank"
+
+    @classmethod
+    async def open(
+        cls, browser: Browser, allowed: AllowList, *, width_px: int, height_px: int, pixel_ratio: float
+    ) -> "Tabs":
+        """Opens a context with one empty page, behind a gate of its own."""
+        gate = Gate(allowed)
+        await gate.open()
+        context = await browser.new_context(
+            viewport={"width": width_px, "height": height_px},
+            device_scale_factor=pixel_ratio,
+            proxy={"server": gate.address},
+            service_workers="block",
+            accept_downloads=False,
+        )
+        tabs = cls(context, allowed, gate)
+        await context.route(allowed.suspects(), tabs._guard)
+        tabs.page = await context.new_page()
+        tabs._watch(tabs.page)
+        context.on("page", tabs._on_page)
+        return tabs
+
+    async def close(self) -> None:
+        """Closes the pages and the gate."""
+        with contextlib.suppress(Error):
+            await self._context.close()
+        await self._gate.close()
+
+    async def devtools(self) -> DevTools:
+        """The protocol session of the page that is looked at."""
+        if self.page not in self._sessions:
+            self._sessions[self.page] = await DevTools.attach(self.page)
+        return self._sessions[self.page]
+
+    async def goto(self, address: str) -> None:
+        """Opens an address in the page.
+
+        Raises:
+            ActionError: If it cannot be reached, or did not answer in time; the page may show a part of it then.
+        """
+        try:
+            await self.page.goto(address, wait_until="domcontentloaded", timeout=LOAD_TIMEOUT_S * 1000)
+        except PlaywrightTimeout as error:
+            raise ActionError(f"{address} did not load within {LOAD_TIMEOUT_S:g} s") from error
+        except Error as error:
+            if self._gate.blocked:
+                raise ActionError(f"{address} leads to what is not allowed") from error
+            reason = self._why_unreachable(address) or _first_line(error)
+            raise ActionError(f"cannot open {address}: {reason}") from error
+
+    async def go_back(self) -> str:
+        """Goes back by one page and returns its address.
+
+        Raises:
+            ActionError: If there is none before this one.
+        """
+        session = await self.devtools()
+        history = await session.send("Page.getNavigationHistory")
+        before = history["entries"][: history["currentIndex"]]
+        if not before or before[-1]["url"] == "about:blank":
+            raise ActionError("there is no page to go back to")
+        await self.page.go_back(wait_until="domcontentloaded", timeout=LOAD_TIMEOUT_S * 1000)
+        return self.page.url
+
+    def take_news(self) -> list[str]:
+        """What happened since the last time, in sentences, the blocked addresses last."""
+        news, self._news = self._news[:_MAX_NEWS], []
+        if self._gate.blocked:
+            names = list(self._gate.blocked)
+            shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+            news.append(f"blocked: {shown} is not allowed (allowed: {self.allowed})")
+            self._gate.blocked.clear()
+        return news
+
+    def _why_unreachable(self, address: str) -> str:
+        origin = origin_of(address)
+        return self._gate.unreachable.get(f"{origin.host}:{origin.port}", "") if origin else ""
+
+    async def settle(self) -> None:
+        """Waits until what was just done has had its effect, for a few seconds at most."""
+        with contextlib.suppress(Error):
+            await asyncio.wait_for(self.page.evaluate(_TICK), LOAD_TIMEOUT_S)
+        await self._until(lambda: self.page not in self._loading, LOAD_TIMEOUT_S)
+        await self._until(lambda: not self._requests, _QUIET_TIMEOUT_S)
+        await self.repair()
+
+    async def _until(self, holds: Any, timeout_s: float) -> None:
+        end = time.monotonic() + timeout_s
+        while not holds() and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+
+    async def repair(self) -> None:
+        """Sees to it that there is a living page, and that it shows what is allowed."""
+        if self.page in self._crashed:
+            self._tell("the page crashed and was opened again")
+            await self._replace()
+        elif self.page.is_closed():
+            await self._leave_closed()
+        elif self.page in self._opened_from and self.page.url == "about:blank" and self._gate.blocked:
+            await self.page.close()
+            await self._leave_closed()
+        if not self.allowed.permits(self.page.url):
+            await self._return()
+        self._address = self.page.url
+
+    async def _leave_closed(self) -> None:
+        back = self._opened_from.get(self.page)
+        if back is None or back.is_closed():
+            back = next((page for page in reversed(self._context.pages) if not page.is_closed()), None)
+        if back is None:
+            self._tell("the last tab was closed; a new one shows the page that was open")
+            await self._replace()
+        else:
+            self._tell(f"the tab was closed; shown now: {back.url[:200]}")
+            self.page = back
+
+    async def _replace(self) -> None:
+        """Goes on in a new tab at the address of the old one."""
+        old, address = self.page, self._address
+        self.page = await self._context.new_page()
+        with contextlib.suppress(Error):
+            await old.close()
+        with contextlib.suppress(Error):
+            await self.page.goto(address, wait_until="domcontentloaded", timeout=LOAD_TIMEOUT_S * 1000)
+
+    async def _return(self) -> None:
+        """Leaves an address that is not allowed, where the gate let nothing of it through."""
+        with contextlib.suppress(Error):
+            await self.page.go_back(wait_until="domcontentloaded", timeout=LOAD_TIMEOUT_S * 1000)
+        if not self.allowed.permits(self.page.url):
+            with contextlib.suppress(Error):
+                await self.page.goto("about:blank")
+
+    async def unhang(self) -> None:
+        """Ends a script that keeps the page from answering; opens the page anew if that does not help."""
+        with contextlib.suppress(Error, TimeoutError):
+            session = await asyncio.wait_for(self.devtools(), 0.5)
+            await asyncio.wait_for(session.send("Runtime.terminateExecution"), 0.5)
+        try:
+            await asyncio.wait_for(self.page.evaluate("0"), 0.5)
+            self._tell("a script of the page ran for too long and was ended")
+        except (Error, TimeoutError):
+            self._tell("the page did not answer and was closed")
+            self._address = "about:blank"
+            await self._replace()
+
+    def _watch(self, page: Page) -> None:
+        page.on("close", self._on_close)
+        page.on("crash", self._on_crash)
+        page.on("dialog", self._on_dialog)
+        page.on("download", self._on_download)
+        page.on("filechooser", lambda _: self._tell("the page asked for a file; none was given"))
+        page.on("domcontentloaded", lambda page: self._loading.discard(page))  # Playwright marks it: no builtin
+        page.on("request", lambda request: self._on_request(page, request))
+        page.on("requestfinished", lambda request: self._requests.discard(request))
+        page.on("requestfailed", lambda request: self._on_request_failed(page, request))
+
+    async def _on_page(self, page: Page) -> None:
+        self._watch(page)
+        opener = await page.opener()
+        if opener is None:
+            return  # one of ours
+        if len(self._context.pages) > _MAX_TABS:
+            self._tell("the page opened too many tabs; one was closed")
+            await page.close()
+            return
+        self._opened_from[page] = opener
+        self._tell("a new tab was opened and is shown now")
+        self.page = page
+
+    def _on_close(self, page: Page) -> None:
+        self._loading.discard(page)
+        self._sessions.pop(page, None)
+
+    def _on_crash(self, page: Page) -> None:
+        self._crashed.add(page)
+
+    async def _on_dialog(self, dialog: Dialog) -> None:
+        answer, self.next_answer = self.next_answer, None
+        accepted = dialog.type == "alert" or answer is not None
+        how = "" if dialog.type == "alert" else " and was accepted" if accepted else " and was dismissed"
+        said = f": {dialog.message[:300]!r}" if dialog.message else ""
+        with contextlib.suppress(Error):
+            await (dialog.accept(answer.text if answer else "") if accepted else dialog.dismiss())
+        self._tell(f"a dialog ({dialog.type}) appeared{said}{how}")
+
+    def _on_download(self, download: Download) -> None:
+        self._tell(f"a download was stopped: {download.suggested_filename[:100]!r}")
+
+    def _on_request(self, page: Page, request: Request) -> None:
+        self._requests.add(request)
+        if _loads_page(request, page):
+            self._loading.add(page)
+
+    def _on_request_failed(self, page: Page, request: Request) -> None:
+        self._requests.discard(request)
+        if _loads_page(request, page):
+            self._loading.discard(page)
+
+    async def _guard(self, route: Route, request: Request) -> None:
+        """Stops a request for what is not allowed before it leaves the page, which then stays as it is."""
+        with contextlib.suppress(Error):  # the page may be gone by now
+            if self.allowed.permits(request.url):
+                await route.continue_()
+            else:
+                self._gate.blocked[str(origin_of(request.url) or request.url[:80])] += 1
+                await route.abort("aborted" if request.is_navigation_request() else "blockedbyclient")
+
+    def _tell(self, news: str) -> None:
+        self._news.append(news)
+
+
+def _first_line(error: Error) -> str:
+    return error.message.splitlines()[0].partition(" at http")[0]
+
+
+def _loads_page(request: Request, page: Page) -> bool:
+    if not request.is_navigation_request():
+        return False
+    try:
+        return request.frame == page.main_frame
+    except Error:
+        return True  # a new tab's first request, which has no frame yet
