@@ -59,8 +59,8 @@ class Constraint(Protocol):
         """Tokens that must come next, if there is only one way to go on."""
         ...
 
-    def mask(self, tokens_left: int) -> Tensor:
-        """True for each id that may come next; one of them always leads to an end within `tokens_left`. Shape (V,)."""
+    def mask(self, tokens_left: int | None = None) -> Tensor:
+        """True for each id that may come next, so that the end is reached within `tokens_left`. Shape (V,)."""
         ...
 
     def advance(self, ids: Sequence[int]) -> None:
@@ -79,7 +79,7 @@ def pixels_of(data: bytes, side_px: int) -> Tensor:
         RGB in 0..1, shape (1, 3, side_px, side_px).
     """
     image = Image.open(BytesIO(data)).convert("RGB").resize((side_px, side_px), Image.Resampling.BICUBIC)
-    return torch.from_numpy(np.asarray(image, dtype=np.float32) / 255).permute(2, 0, 1)[None]
+    return torch.tensor(np.asarray(image, dtype=np.float32) / 255).permute(2, 0, 1)[None]
 
 
 class Document:

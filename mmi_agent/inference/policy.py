@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from math import isfinite
 from typing import Literal
 
 from mmi_agent.errors import PolicyError, ShapeError
@@ -113,7 +114,7 @@ class ModelPolicy:
         yield Text(text=_explained(ranking.candidates, ranking.stay))
         best = ranking.candidates[0] if ranking.candidates else None
         if best is None or best.score < ranking.stay - _FINISH_MARGIN:
-            yield ToolCall(name=FINISH.name, arguments={"answer": "Nothing on the screen explains the task better."})
+            yield ToolCall(name=FINISH.name, arguments={"answer": "Nothing more would explain the task better."})
         else:
             yield ToolCall(name=best.draft.tool, arguments=best.draft.arguments)
 
@@ -128,7 +129,7 @@ class ModelPolicy:
             token
             for piece in document.write(
                 max_tokens=grammar.max_tokens,
-                constraint=grammar.start(self._loaded.vocabulary),
+                constraint=grammar.start(self._loaded.model.config.decoder.num_tokens),
                 temperature=self._temperature,
                 seed=context.seed + 1,
             )
@@ -175,5 +176,6 @@ def _marks(field: dict[str, object], observation: Observation) -> list[int] | No
 def _explained(candidates: Sequence[Ranked], stay: float) -> str:
     if not candidates:
         return "Nothing that I could do here would explain the task."
-    lines = [f"{candidate.draft.told} ({candidate.score:.1f})" for candidate in islice(candidates, 3)]
-    return f"What explains the task best, in nats: {'; '.join(lines)}; stopping here ({stay:.1f})."
+    told = [f"{candidate.draft.told} ({candidate.score:.1f})" for candidate in islice(candidates, 3)]
+    told += [f"stopping here ({stay:.1f})"] if isfinite(stay) else []
+    return f"What explains the task best, in nats: {'; '.join(told)}."
