@@ -18,7 +18,7 @@ from mmi_agent.environment import Environment
 from mmi_agent.errors import ConfigError
 from mmi_agent.pictures import MemoryPictures, PictureStore
 from mmi_agent.policy import Context
-from mmi_agent.tool import ELEMENT_MARK, FunctionTool, NoArguments, Tool
+from mmi_agent.tool import ELEMENT_MARK, FunctionTool, NoArguments, Tool, parameters
 from mmi_agent.types import Block, Element, Observation, Outcome, ToolCall, Verdict
 
 __all__ = ["EchoEnvironment", "ScriptedPolicy", "check_environment"]
@@ -297,9 +297,9 @@ def _check_tools(tools: Sequence[Tool]) -> None:
 
 
 def _check_schema(tool: Tool) -> None:
-    schema = cast("type[BaseModel]", tool.args_schema)
-    is_model = isinstance(cast("object", schema), type) and issubclass(schema, BaseModel)
+    schema = cast("object", tool.args_schema)
+    is_model = isinstance(schema, type) and issubclass(schema, BaseModel)
     _demand(is_model, f"{tool.name}: `args_schema` is a pydantic model")
-    described = schema.model_json_schema()
+    described = parameters(tool)
     _demand(described.get("type") == "object", f"{tool.name}: its arguments are an object")
     json.dumps(described)  # it is shown to models and recorded

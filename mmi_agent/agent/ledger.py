@@ -13,7 +13,7 @@ from mmi_agent.agent.limits import Budget
 from mmi_agent.agent.recorder import Recorder
 from mmi_agent.agent.trajectory import End, Intent, Result, Resume, Start, Status, Step, ToolRecord, Trajectory
 from mmi_agent.policy import PastStep
-from mmi_agent.tool import NoArguments, Tool, effect_of
+from mmi_agent.tool import Tool, effect_of, parameters
 from mmi_agent.types import Block, Observation, Outcome, ToolCall, Verdict
 
 __all__ = ["Ending", "Ledger", "Turn"]
@@ -216,6 +216,6 @@ def _tool_record(tool: Tool) -> ToolRecord:
     return ToolRecord(
         name=tool.name,
         description=tool.description,
-        parameters=(tool.args_schema or NoArguments).model_json_schema(),
+        parameters=parameters(tool),
         effect=effect_of(tool),
     )

@@ -160,6 +160,7 @@ class _Episode:
                 self._end(Ending(status="stopped", reason="nobody watched the run any more"))
                 raise
             except TrajectoryError as error:
+                self._ledger.turn = None  # what could not be written is not tried again
                 with suppress(TrajectoryError):
                     self._end(Ending(status="error", reason=str(error)))
                 raise
