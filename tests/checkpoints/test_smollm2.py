@@ -16,6 +16,8 @@ from mmi_agent.checkpoints import smollm2
 from mmi_agent.checkpoints.files import LanguageConfig, verify
 from mmi_agent.checkpoints.smollm2 import ensure_smollm2, load_chat_template, load_language_weights, load_tokenizer
 from mmi_agent.errors import CheckpointError
+from mmi_agent.models.configs import preset
+from mmi_agent.models.mm_interleaved import MMInterleaved
 
 TOY = LanguageConfig(
     vocab_size=64,
@@ -175,7 +177,7 @@ def gguf_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.weights
-def test_weights_and_tokenizer_equal_those_that_transformers_reads(gguf_folder: Path) -> None:
+def test_weights_tokenizer_and_logits_equal_those_that_transformers_reads(gguf_folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     name = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -184,9 +186,8 @@ def test_weights_and_tokenizer_equal_those_that_transformers_reads(gguf_folder: 
     assert manifest.config == smollm2.CONFIG
     assert manifest.source.sha256 == smollm2.WHEEL_SHA256
 
-    reference: dict[str, Tensor] = AutoModelForCausalLM.from_pretrained(
-        gguf_folder, gguf_file=name, dtype=torch.float32
-    ).state_dict()
+    model = AutoModelForCausalLM.from_pretrained(gguf_folder, gguf_file=name, dtype=torch.float32).eval()
+    reference: dict[str, Tensor] = model.state_dict()
     weights = load_language_weights(folder)
     assert len(weights) == len(reference) - 1  # the head is tied
     for ours, _, theirs in smollm2._names(smollm2.CONFIG.num_layers):
@@ -200,3 +201,10 @@ def test_weights_and_tokenizer_equal_those_that_transformers_reads(gguf_folder: 
         assert ours.encode(text).ids == theirs(text)["input_ids"]
     # transformers loses the rule that splits numbers into digits
     assert ours.encode("in 2026").tokens == ["in", "Ġ", "2", "0", "2", "6"]
+
+    # the decoder computes what transformers computes
+    ids_BT = torch.tensor([ours.encode("<|im_start|>user\nWhat is the capital of France?<|im_end|>\n").ids])
+    decoder = MMInterleaved.build(preset("small"), language_weights=weights).decoder.eval()
+    with torch.inference_mode():
+        logits_BTV = decoder.logits(decoder(decoder.embed(ids_BT)))[..., : smollm2.CONFIG.vocab_size]
+        torch.testing.assert_close(logits_BTV, model(ids_BT).logits, rtol=1e-4, atol=1e-4)
