@@ -6,7 +6,7 @@
 import json
 import random
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from io import BytesIO
 from typing import Annotated, cast
@@ -24,6 +24,9 @@ from mmi_agent.types import Block, Element, Observation, Outcome, ToolCall, Verd
 __all__ = ["EchoEnvironment", "ScriptedPolicy", "check_environment"]
 
 
+ScriptedStep = tuple[str, Mapping[str, JsonValue]] | Sequence[Block]
+
+
 class ScriptedPolicy:
     """Makes the calls that it was given, then finishes.
 
@@ -36,7 +39,7 @@ class ScriptedPolicy:
 
     def __init__(
         self,
-        calls: Sequence[tuple[str, dict[str, JsonValue]] | Sequence[Block]],
+        calls: Sequence[ScriptedStep],
         *,
         usage: dict[str, int] | None = None,
     ) -> None:
@@ -53,10 +56,9 @@ class ScriptedPolicy:
             yield ToolCall(name="finish", arguments={"answer": "the script is over"})
 
 
-def _blocks(call: tuple[str, dict[str, JsonValue]] | Sequence[Block]) -> Sequence[Block]:
-    first, *rest = call
-    if isinstance(first, str):
-        return [ToolCall(name=first, arguments=cast("dict[str, JsonValue]", rest[0]))]
+def _blocks(call: ScriptedStep) -> Sequence[Block]:
+    if call and isinstance(name := call[0], str):
+        return [ToolCall(name=name, arguments=dict(cast("Mapping[str, JsonValue]", call[1])))]
     return cast("Sequence[Block]", call)
 
 

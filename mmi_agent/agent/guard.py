@@ -124,8 +124,8 @@ class Guard:
 
     def advice(self, seen: Seen) -> str:
         """What the policy should know before it decides."""
-        call, times = self._repetition.most_made(seen.look)
-        if times >= self._limits.repeats:
+        if often := self._repetition.made_often(seen.look, self._limits.repeats):
+            call, times = often
             return f"You made the call {call} {times} times on a screen that looks like this one. Try something else."
         if (count := self._repetition.unchanged_steps) >= self._limits.unchanged_steps // 2:
             return f"Your last {count} acts changed nothing on the screen. Try something else, or ask."

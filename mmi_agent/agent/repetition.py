@@ -7,8 +7,9 @@ picture is that clock. A stepper that is pressed on purpose runs faster than the
 
 import json
 import re
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
+from functools import lru_cache
 from io import BytesIO
 
 from PIL import Image, ImageChops
@@ -79,15 +80,19 @@ def _nearly_equal(now: tuple[Picture, ...], then: tuple[Picture, ...], store: Pi
     if [(p.width_px, p.height_px) for p in now] != [(p.width_px, p.height_px) for p in then]:
         return False
     return all(
-        a.digest == b.digest or _changed_share(store.get(a.digest), store.get(b.digest)) <= _SMALL_CHANGE
+        a.digest == b.digest or _changed_share(_cells(store, a.digest), _cells(store, b.digest)) <= _SMALL_CHANGE
         for a, b in zip(now, then, strict=True)
     )
 
 
-def _changed_share(a: bytes, b: bytes) -> float:
-    """The share of cells in which two pictures of one size differ."""
-    cells = [Image.open(BytesIO(png)).convert("L").resize((_GRID, _GRID), Image.Resampling.BOX) for png in (a, b)]
-    histogram = ImageChops.difference(*cells).histogram()
+@lru_cache(maxsize=2 * _WINDOW)
+def _cells(store: PictureStore, digest: str) -> Image.Image:
+    return Image.open(BytesIO(store.get(digest))).convert("L").resize((_GRID, _GRID), Image.Resampling.BOX)
+
+
+def _changed_share(a: Image.Image, b: Image.Image) -> float:
+    """The share of cells in which two pictures differ."""
+    histogram = ImageChops.difference(a, b).histogram()
     return sum(histogram[3:]) / (_GRID * _GRID)
 
 
@@ -116,13 +121,11 @@ class Repetition:
         else:
             self._unchanged, self.unchanged_steps = look, 0
 
-    def most_made(self, look: Look) -> tuple[str, int]:
-        """The call that was made most often on a screen like this, as text, and how often."""
-        counts: dict[str, int] = {}
-        for made, then in self._made:
-            if look.same_as(then, self._pictures):
-                counts[made] = counts.get(made, 0) + 1
-        return max(counts.items(), key=lambda item: item[1], default=("", 0))
+    def made_often(self, look: Look, times: int) -> tuple[str, int] | None:
+        """A call that was made at least so often on screens that looked like this one, as text, and how often."""
+        often = {call for call, count in Counter(made for made, _ in self._made).items() if count >= times}
+        alike = Counter(made for made, then in self._made if made in often and look.same_as(then, self._pictures))
+        return next((item for item in alike.most_common(1) if item[1] >= times), None)
 
 
 def _key(call: ToolCall) -> str:

@@ -205,10 +205,9 @@ class _Episode:
             return False
         intent = found.steps[-1].intent
         self._ledger.verdict = result.verdict
-        self._last = PastStep(
-            observation=intent.observation, blocks=intent.blocks, call=intent.call, outcome=result.outcome
-        )
-        return self._ended_by(self._last) is not None
+        last = PastStep(observation=intent.observation, blocks=intent.blocks, call=intent.call, outcome=result.outcome)
+        self._last = last if self._ended_by(last) else None
+        return self._last is not None
 
     def _reset(self, reset: Callable[..., Observation]) -> None:
         began = time.perf_counter()
@@ -303,7 +302,7 @@ class _Episode:
                 elif not turn.fault:
                     turn.blocks.append(block)
                     yield Wrote(step=turn.step, block=block)
-            turn.usage = dict(getattr(self._policy, "usage", None) or {})
+            turn.usage = {str(kind): int(count) for kind, count in dict(getattr(self._policy, "usage", {})).items()}
         except TrajectoryError:
             raise
         except Exception as error:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mmi_agent import AllowListed, AskInTerminal, Observation, Text, ToolCall, read_trajectory
-from mmi_agent.agent.approval import ApprovalRequest
+from mmi_agent.agent.approval import ApprovalRequest, Approver
 from mmi_agent.agent.trajectory import Approval
 from mmi_agent.testing import EchoEnvironment, ScriptedPolicy
 from tests.agent.worlds import FilmEnvironment, button, run
@@ -76,20 +76,20 @@ def explode(_request: ApprovalRequest) -> object:
     raise RuntimeError("no connection")
 
 
-@pytest.mark.parametrize(
-    ("approver", "reason"),
-    [
-        (None, "nobody is there"),
-        (lambda _: False, "said no"),
-        (lambda _: "yes", "answered 'yes', which is no approval"),
-        (lambda _: 1, "which is no approval"),
-        (lambda _: Approval(allowed=True, by="me"), "for another call or another screen"),
-        (lambda request: request.deny("me", "too expensive"), "too expensive"),
-        (explode, "RuntimeError: no connection"),
-        (hang, "no answer within 0.2 s"),
-        (AllowListed(["press"]), "send is not among the listed tools"),
-    ],
-)
+NO_APPROVALS: list[tuple[Approver | None, str]] = [
+    (None, "nobody is there"),
+    (lambda _: False, "said no"),
+    (lambda _: "yes", "answered 'yes', which is no approval"),
+    (lambda _: 1, "which is no approval"),
+    (lambda _: Approval(allowed=True, by="me"), "for another call or another screen"),
+    (lambda request: request.deny("me", "too expensive"), "too expensive"),
+    (explode, "RuntimeError: no connection"),
+    (hang, "no answer within 0.2 s"),
+    (AllowListed(["press"]), "send is not among the listed tools"),
+]
+
+
+@pytest.mark.parametrize(("approver", "reason"), NO_APPROVALS)
 def test_everything_but_a_real_approval_denies(approver: Any, reason: str, tmp_path: Path) -> None:
     environment = EchoEnvironment("fig")
     run(ScriptedPolicy([("send", {})]), environment, tmp_path, approver=approver, limits={"approval_timeout_s": 0.2})
@@ -99,7 +99,10 @@ def test_everything_but_a_real_approval_denies(approver: Any, reason: str, tmp_p
     assert step.result and step.result.outcome.status == "denied" and reason in step.result.outcome.text
 
 
-@pytest.mark.parametrize("approver", [lambda _: True, lambda request: request.approve("me")])
+REAL_APPROVALS: list[Approver] = [lambda _: True, lambda request: request.approve("me")]
+
+
+@pytest.mark.parametrize("approver", REAL_APPROVALS)
 def test_a_real_approval_is_recorded_with_the_call_and_screen_it_covers(approver: Any, tmp_path: Path) -> None:
     environment = EchoEnvironment("fig")
     run(ScriptedPolicy([("send", {})]), environment, tmp_path, approver=approver)

@@ -1,5 +1,6 @@
 """Circles are noticed, and what merely looks like one is not."""
 
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from tests.agent.worlds import FilmEnvironment, button, run
 SAME = [("click", {"mark": 1})] * 12
 
 
-def film(show: Any) -> FilmEnvironment:
+def film(show: Callable[[int], Observation]) -> FilmEnvironment:
     return FilmEnvironment(lambda _looks, acted: show(acted))
 
 
@@ -34,14 +35,14 @@ def test_a_circle_of_two_screens_is_a_circle(tmp_path: Path) -> None:
     assert left.status == "stuck"
 
 
-@pytest.mark.parametrize(
-    "show",
-    [
-        lambda acted: Observation(elements=(button(1, "Row", 900 - 20 * acted),)),  # a long page scrolls
-        lambda acted: Observation(text=f"page {acted} of 40", elements=(button(1, "Next"),)),
-        lambda acted: Observation(text=f"alarm at 10:{acted:02}", elements=(button(1, "+"),)),  # faster than a clock
-    ],
-)
+PROGRESS: list[Callable[[int], Observation]] = [
+    lambda acted: Observation(elements=(button(1, "Row", 900 - 20 * acted),)),  # a long page scrolls
+    lambda acted: Observation(text=f"page {acted} of 40", elements=(button(1, "Next"),)),
+    lambda acted: Observation(text=f"alarm at 10:{acted:02}", elements=(button(1, "+"),)),  # faster than a clock
+]
+
+
+@pytest.mark.parametrize("show", PROGRESS)
 def test_legitimate_repetition_is_left_alone(show: Any, tmp_path: Path) -> None:
     policy, world = ScriptedPolicy(SAME), film(show)
     left = run(policy, world, tmp_path)

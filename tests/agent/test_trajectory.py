@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -25,31 +26,33 @@ CALLS: list[Any] = [
     ("send", {}),
 ]
 
+Change = Callable[[list[bytes]], list[bytes]]
+
 
 @pytest.fixture
 def left(tmp_path: Path) -> Run:
     return run(ScriptedPolicy(CALLS), EchoEnvironment("fig"), tmp_path / "run")
 
 
-def rewrite(run: Run, change: Any) -> None:
+def rewrite(run: Run, change: Change) -> None:
     path = run.folder / "trajectory.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(change(lines)))
 
 
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        (lambda lines: [*lines[:3], lines[3].replace(b"kiwi", b"pear"), *lines[4:]], "line 4 was edited"),
-        (lambda lines: [*lines[:-1], lines[-1].replace(b"true", b"null")], "line 10 was edited"),
-        (lambda lines: [*lines[:4], *lines[6:]], "line 5 does not follow line 4"),
-        (lambda lines: [*lines[:4], lines[6], *lines[4:6], *lines[7:]], "line 5 does not follow line 4"),
-        (lambda lines: [*lines[:2], b"not json\n", *lines[2:]], "line 3 was edited or damaged"),
-        (lambda lines: lines[2:], "line 1 does not follow"),
-        (lambda lines: [], "no whole line"),
-    ],
-)
-def test_the_chain_says_where_the_file_was_tampered_with(change: Any, told: str, left: Run) -> None:
+DAMAGE: list[tuple[Change, str]] = [
+    (lambda lines: [*lines[:3], lines[3].replace(b"kiwi", b"pear"), *lines[4:]], "line 4 was edited"),
+    (lambda lines: [*lines[:-1], lines[-1].replace(b"true", b"null")], "line 10 was edited"),
+    (lambda lines: [*lines[:4], *lines[6:]], "line 5 does not follow line 4"),
+    (lambda lines: [*lines[:4], lines[6], *lines[4:6], *lines[7:]], "line 5 does not follow line 4"),
+    (lambda lines: [*lines[:2], b"not json\n", *lines[2:]], "line 3 was edited or damaged"),
+    (lambda lines: lines[2:], "line 1 does not follow"),
+    (lambda lines: [], "no whole line"),
+]
+
+
+@pytest.mark.parametrize(("change", "told"), DAMAGE)
+def test_the_chain_says_where_the_file_was_tampered_with(change: Change, told: str, left: Run) -> None:
     rewrite(left, change)
     with pytest.raises(TrajectoryError, match=told) as error:
         read_trajectory(left.folder)

@@ -40,8 +40,8 @@ class Judged(EchoEnvironment):
 class Mute(EchoEnvironment):
     def __init__(self) -> None:
         super().__init__()
-        act: Any = lambda _: Outcome()  # noqa: E731
-        self.tools = [FunctionTool(name="Do It", description="", args_schema=NoArguments, run=act)]
+        act = FunctionTool(name="Do It", description="", args_schema=NoArguments, run=lambda _: Outcome())
+        self.tools = [act]
 
 
 @pytest.mark.parametrize(
