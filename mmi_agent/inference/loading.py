@@ -29,6 +29,11 @@ class LoadedModel:
     tokenizer: Tokenizer
     sees: bool
 
+    @property
+    def picture_positions(self) -> int:
+        """Positions that a picture takes in the model's window: its begin-of-image token and its visual tokens."""
+        return 1 + self.model.config.resampler.num_queries
+
     def open(self, load: Callable[[str], bytes]) -> Document:
         """Opens an empty document.
 

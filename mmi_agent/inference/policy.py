@@ -120,10 +120,11 @@ class ModelPolicy:
 
     def _write(self, document: Document, context: Context) -> Iterator[Block]:
         tokenizer = self._loaded.tokenizer
-        self._count(document.become(ChatPrompt(tokenizer, look=self._look).decision(context)))
-        thought = self._thought(document, context.seed)
-        yield Text(text=thought)
         grammar = Grammar.for_calls(call_schemas(context.tools, context.observation), tokenizer)
+        room = self._loaded.model.config.decoder.max_positions - grammar.max_tokens - _THOUGHT_TOKENS
+        chat = ChatPrompt(tokenizer, look=self._look, picture_positions=self._loaded.picture_positions)
+        self._count(document.become(chat.decision(context, max_positions=room)))
+        yield Text(text=self._thought(document, context.seed))
         document.append(tokenizer.encode("\n"))
         ids = [
             token

@@ -29,7 +29,7 @@ def tiny() -> MMInterleavedConfig:
             num_layers=5,
             num_heads=4,
             num_kv_heads=2,
-            max_positions=512,
+            max_positions=4096,
             tied_head=True,
             synchronizer=FeatureSynchronizerConfig(
                 token_width=64, feature_width=32, value_width=32, level_widths=(8, 4, 2), offset_unit=4
