@@ -1,0 +1,80 @@
+"""The model in charge: whatever its weights, its calls fit, and keeping what it read changes no decision."""
+
+from pathlib import Path
+
+import pytest
+
+from mmi_agent.agent.limits import Limits
+from mmi_agent.agent.runtime import Agent
+from mmi_agent.agent.trajectory import read_trajectory
+from mmi_agent.inference.loading import LoadedModel, load_model
+from mmi_agent.inference.policy import ModelPolicy, call_schemas
+from mmi_agent.pictures import MemoryPictures
+from mmi_agent.policy import Context
+from mmi_agent.testing import EchoEnvironment
+from mmi_agent.tool import ASK_USER, FINISH, parse_arguments
+from mmi_agent.types import Observation, Text, ToolCall
+
+
+@pytest.fixture(scope="module")
+def tiny() -> LoadedModel:
+    return load_model("tiny")
+
+
+def _context(seed: int) -> Context:
+    environment, pictures = EchoEnvironment(), MemoryPictures()
+    observation = environment.reset(seed=seed, pictures=pictures)
+    return Context(
+        instruction=environment.instruction,
+        observation=observation,
+        tools=(*environment.tools, FINISH, ASK_USER),
+        pictures=pictures,
+        seed=seed,
+    )
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0, 8.0])
+def test_every_call_of_a_random_model_fits_its_schema(tiny: LoadedModel, temperature: float) -> None:
+    policy = ModelPolicy(tiny, strategy="decode", temperature=temperature)
+    for seed in range(12):
+        context = _context(seed)
+        *thoughts, call = policy.decide(context)
+        assert all(isinstance(block, Text) for block in thoughts)
+        assert isinstance(call, ToolCall)
+        tool = next(tool for tool in context.tools if tool.name == call.name)
+        parse_arguments(tool, call.arguments)  # raises where it does not fit
+        if "mark" in call.arguments:
+            assert call.arguments["mark"] in [element.mark for element in context.observation.elements]
+
+
+def test_a_tool_for_elements_that_are_not_there_is_not_offered() -> None:
+    tools = _context(0).tools
+    offered = [schema.name for schema in call_schemas(tools, Observation())]
+    assert "press" not in offered
+    assert "scroll" in offered
+
+
+def test_reuse_saves_reading_and_changes_no_decision(tiny: LoadedModel, tmp_path: Path) -> None:
+    calls: dict[bool, list[object]] = {}
+    read: dict[bool, int] = {}
+    for reuse in (True, False):
+        policy = ModelPolicy(tiny, strategy="decode", reuse=reuse)
+        folder = tmp_path / str(reuse)
+        Agent(policy, EchoEnvironment(), limits=Limits(max_steps=4)).run(seed=3, folder=folder)
+        intents = [step.intent for step in read_trajectory(folder).steps]
+        calls[reuse] = [(intent.call.name, intent.call.arguments) for intent in intents if intent.call]
+        read[reuse] = sum(intent.usage["read"] for intent in intents)
+    assert calls[True] == calls[False]
+    assert read[True] < read[False] / 1.5
+
+
+def test_a_context_beyond_the_window_is_cut_and_still_decided(tiny: LoadedModel) -> None:
+    context = _context(1)
+    first = context.observation.elements[0]
+    many = tuple(first.model_copy(update={"mark": mark, "name": f"{mark} " * 30}) for mark in range(1, 400))
+    crowded = context.observation.model_copy(update={"elements": many})
+    policy = ModelPolicy(tiny, strategy="decode")
+    *_, call = policy.decide(
+        Context(instruction="Send it.", observation=crowded, tools=context.tools, pictures=context.pictures)
+    )
+    assert isinstance(call, ToolCall)
