@@ -1,0 +1,86 @@
+"""What an evaluation is to do: a config, and the episodes that follow from it."""
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from mmi_agent.errors import ConfigError
+from mmi_agent.policies import check_policy
+from mmi_agent.registry import environment_class
+
+__all__ = ["Episode", "EvaluationConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episode:
+    """One policy in one environment from one seed."""
+
+    policy: str
+    environment: str
+    seed: int
+
+    def folder(self, root: Path) -> Path:
+        """Where its run goes."""
+        return root / "runs" / _as_folder_name(self.policy) / _as_folder_name(self.environment) / str(self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """What is compared on what; it decides every episode, so a study that goes on must be given the same again.
+
+    Attributes:
+        environments: Names with their tasks, as in "gui/miniwob:click-test".
+        policies: Names that `mmi_agent.policies` knows.
+        seeds: One episode each, for every environment and policy.
+        max_steps: After so many steps an episode has failed.
+        max_seconds: After so many seconds likewise; a worker that is silent for twice as long is replaced.
+        approve: Tools that may do what cannot be undone; all others are denied.
+        weights: Where the language weights are; None looks in the cache and fetches them once.
+    """
+
+    environments: tuple[str, ...]
+    policies: tuple[str, ...]
+    seeds: tuple[int, ...] = tuple(range(10))
+    max_steps: int = 10
+    max_seconds: float = 120.0
+    approve: tuple[str, ...] = ()
+    weights: str | None = None
+
+    def check(self) -> None:
+        """Finds the person's mistakes before anything is started.
+
+        Raises:
+            ConfigError: If a list is empty or names something twice.
+            UnknownNameError: If an environment or a policy has no such name.
+            MissingDependencyError: If an environment lacks an extra.
+        """
+        for what, items in (("environment", self.environments), ("policy", self.policies), ("seed", self.seeds)):
+            if not items:
+                raise ConfigError(f"an evaluation needs at least one {what}")
+            names = [_as_folder_name(str(item)) for item in items]
+            if twice := next((item for item, name in zip(items, names, strict=True) if names.count(name) > 1), None):
+                raise ConfigError(f"the {what} {twice!r} is given twice")
+        for policy in self.policies:
+            check_policy(policy)
+        for environment in self.environments:
+            environment_class(environment)
+
+    def episodes(self) -> list[Episode]:
+        """Every episode; those that share a policy, then an environment, stand together."""
+        return [
+            Episode(policy=policy, environment=environment, seed=seed)
+            for policy in self.policies
+            for environment in self.environments
+            for seed in self.seeds
+        ]
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """The config as the study's folder records it."""
+        return json.loads(json.dumps(asdict(self)))
+
+
+def _as_folder_name(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "-"

@@ -1,0 +1,101 @@
+"""Finds policies by name, and loads only the one that is asked for: torch comes in with a model and not before.
+
+small  small:decode  tiny  tiny:decode     the embedded model, by preset and strategy ("channel" where none is named)
+random  first-element                      baselines that need no model
+my_package.module:MyPolicy                 somebody's own class, called without arguments
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import cast
+
+from mmi_agent.errors import ConfigError, MissingDependencyError, UnknownNameError
+from mmi_agent.policy import Policy
+
+__all__ = ["POLICIES", "check_policy", "make_policy"]
+
+POLICIES = {
+    "small": "the embedded model (SmolLM2-135M), choosing by the noisy channel",
+    "small:decode": "the same model, writing its calls token by token",
+    "tiny": "a model of random weights: for tests, in a moment",
+    "tiny:decode": "the same, writing its calls token by token",
+    "random": "a random tool with random valid arguments",
+    "first-element": "clicks the first element, whatever it is",
+}
+"""The policies that have a name of their own, and what they are."""
+
+_PRESETS = ("small", "tiny")
+
+
+def check_policy(name: str) -> None:
+    """Makes sure that the name is one, without loading anything.
+
+    Raises:
+        UnknownNameError: If it is not; offers the nearest.
+    """
+    if _canonical(name) not in POLICIES and not _is_import_path(name):
+        raise UnknownNameError.among("policy", name, POLICIES)
+
+
+def make_policy(name: str, *, weights: str | None = None, progress: Callable[[str], None] | None = None) -> Policy:
+    """Builds the policy of that name.
+
+    Args:
+        name: See the top of this file; also "small:channel", the name under which a run records "small".
+        weights: Where the language weights of `small` are; None looks in the cache and fetches them once.
+        progress: Told what is being done while it takes long.
+
+    Raises:
+        UnknownNameError: If there is no such policy.
+        MissingDependencyError: If it is a model and the extra is not installed.
+        CheckpointError: If its weights are missing or damaged.
+    """
+    check_policy(name)
+    if _canonical(name) not in POLICIES:
+        return _imported(name)
+    if name == "random":
+        from mmi_agent.agent.baselines import RandomPolicy
+
+        return RandomPolicy()
+    if name == "first-element":
+        from mmi_agent.agent.baselines import FirstElementPolicy
+
+        return FirstElementPolicy()
+    return _model(*_canonical(name).split(":"), weights=weights, progress=progress)
+
+
+def _model(
+    preset: str, strategy: str = "channel", *, weights: str | None, progress: Callable[[str], None] | None
+) -> Policy:
+    try:
+        from mmi_agent.inference.policy import load_policy
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f"the policy {preset!r} needs the package {error.name!r}: pip install 'mmi-agent[model]'"
+        ) from error
+    chosen = "decode" if strategy == "decode" else "channel"
+    return load_policy(preset, strategy=chosen, weights=weights if preset == "small" else None, progress=progress)
+
+
+def _canonical(name: str) -> str:
+    preset, _, strategy = name.partition(":")
+    return preset if preset in _PRESETS and strategy == "channel" else name
+
+
+def _is_import_path(name: str) -> bool:
+    module, _, attribute = name.partition(":")
+    return module not in _PRESETS and attribute.isidentifier() and all(map(str.isidentifier, module.split(".")))
+
+
+def _imported(name: str) -> Policy:
+    module, _, attribute = name.partition(":")
+    try:
+        build = getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise UnknownNameError(f"unknown policy {name!r}: there is no module {error.name!r}") from error
+    except AttributeError as error:
+        raise UnknownNameError(f"unknown policy {name!r}: {module!r} has no {attribute!r}") from error
+    policy = build()
+    if not callable(getattr(policy, "decide", None)):
+        raise ConfigError(f"{name!r} makes a {type(policy).__name__}, which has no `decide`: it is no policy")
+    return cast("Policy", policy)
