@@ -113,6 +113,9 @@ Box = tuple[int, int, int, int]
 """Left, top, right, bottom, each 0..1000 of the picture's width or height."""
 
 
+_READ_ROLES = frozenset({"text", "heading"})
+
+
 class Element(_Record):
     """One thing on the screen (or in the game) that can be acted on.
 
@@ -164,6 +167,12 @@ class Observation(_Record):
     def element(self, mark: int) -> Element | None:
         """Returns the element with that mark, or None."""
         return next((element for element in self.elements if element.mark == mark), None)
+
+    @property
+    def actionable(self) -> tuple[Element, ...]:
+        """The elements that are more than something to read; all where there are no others."""
+        live = (e for e in self.elements if e.role not in _READ_ROLES and "disabled" not in e.states)
+        return tuple(live) or self.elements
 
 
 class Outcome(_Record):

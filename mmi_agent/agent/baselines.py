@@ -25,7 +25,7 @@ _TRIES = 8  # of arguments for one tool: a schema may not say all that its valid
 class RandomPolicy:
     """Calls a random tool of the world with random valid arguments; never finishes and never asks.
 
-    An element argument is a random element of a role that fits, a text is a random word of the instruction, and an
+    An element argument is a random element that can be acted on and whose role fits, a text is a random word of the instruction, and an
     optional argument is left out half of the time.
 
     Args:
@@ -53,7 +53,7 @@ class RandomPolicy:
 
 @dataclass(frozen=True)
 class FirstElementPolicy:
-    """Clicks the first element, whatever it is."""
+    """Clicks the first element that is more than something to read."""
 
     name: str = "first-element"
 
@@ -61,7 +61,7 @@ class FirstElementPolicy:
         """Writes the call and nothing else: the first tool that needs an element and no more."""
         if not context.observation.elements:
             raise PolicyError("there is no element")
-        first = min(element.mark for element in context.observation.elements)
+        first = min(element.mark for element in context.observation.actionable)
         for tool in context.tools:
             schema = parameters(tool)
             required = schema.get("required", [])
@@ -88,7 +88,7 @@ def _value(part: _Schema, defs: dict[str, _Schema], context: Context, chance: ra
     """Draws a value that fits a JSON schema."""
     if "x-refers-to" in part:
         roles = part.get("x-roles")
-        return _drawn([e.mark for e in context.observation.elements if not roles or e.role in roles], chance)
+        return _drawn([e.mark for e in context.observation.actionable if not roles or e.role in roles], chance)
     if "$ref" in part:
         return _value(defs[part["$ref"].rpartition("/")[2]], defs, context, chance)
     if "const" in part:

@@ -18,7 +18,6 @@ from mmi_agent.types import Element, Observation
 
 __all__ = ["Draft", "draft_calls", "spans"]
 
-_READ_ONLY_ROLES = frozenset({"text", "heading", "paragraph", "image"})
 _MAX_DRAFTS = 64
 
 
@@ -58,8 +57,7 @@ def draft_calls(instruction: str, observation: Observation, tools: Sequence[Tool
         observation: What is seen; elements that can only be read are drafted for only where there are no others.
         tools: What may be called; only tools that can tell what they do (`FunctionTool.told`) are drafted.
     """
-    elements = [element for element in observation.elements if element.role not in _READ_ONLY_ROLES]
-    elements = [element for element in elements if "disabled" not in element.states] or [*observation.elements]
+    elements = observation.actionable
     told = describe(elements)
     texts = spans(instruction)
     drafts: dict[str, Draft] = {}
