@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Error, Playwright, async_playwright
 from mmi_agent.errors import EnvironmentFailure, MissingDependencyError
 from mmi_gui.background import Background
 
-__all__ = ["Chromium", "find_chromium", "launch_flags"]
+__all__ = ["Chromium", "find_chromium"]
 
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "microsoft-edge", "brave-browser")
 _START_TIMEOUT_S = 60
@@ -29,25 +29,37 @@ _FLAGS = (
 )
 
 
-def find_chromium() -> str | None:
-    """Returns the browser to start, or None for the one that Playwright brings.
-
-    `$MMI_CHROMIUM` comes first, then the usual programs on PATH.
+def find_chromium() -> str:
+    """Returns the browser to start: `$MMI_CHROMIUM`, else one on PATH, else the one that Playwright installed.
 
     Raises:
-        MissingDependencyError: If `$MMI_CHROMIUM` is no program.
+        MissingDependencyError: If there is none, or `$MMI_CHROMIUM` is no program.
     """
     if chosen := os.environ.get("MMI_CHROMIUM"):
         if shutil.which(chosen) is None:
             raise MissingDependencyError(f"MMI_CHROMIUM is {chosen!r}, which is no program that can be run")
         return chosen
-    return next((path for name in _PROGRAMS if (path := shutil.which(name))), None)
+    for name in _PROGRAMS:
+        if path := shutil.which(name):
+            return path
+    if Path(own := _playwrights_own()).exists():
+        return own
+    raise MissingDependencyError(
+        "no browser was found: install one (apt-get install chromium, or playwright install chromium) "
+        "or name one in MMI_CHROMIUM"
+    )
 
 
-def launch_flags() -> list[str]:
-    """The command line flags for this user."""
-    # Chromium refuses to start its sandbox as root; as anyone else the sandbox stays on
-    return [*_FLAGS, "--no-sandbox"] if os.geteuid() == 0 else list(_FLAGS)
+def _playwrights_own() -> str:
+    async def ask() -> str:
+        async with async_playwright() as playwright:
+            return playwright.chromium.executable_path
+
+    background = Background()
+    try:
+        return background.run(ask(), timeout_s=_START_TIMEOUT_S)
+    finally:
+        background.close()
 
 
 class _Running(NamedTuple):
@@ -67,9 +79,10 @@ class Chromium:
     """
 
     def __init__(self) -> None:
+        path = find_chromium()
         self.background = Background()
         try:
-            self._running = self.background.run(_start(), timeout_s=_START_TIMEOUT_S)
+            self._running = self.background.run(_start(path), timeout_s=_START_TIMEOUT_S)
         except TimeoutError as error:
             self.background.close()
             raise EnvironmentFailure(f"Chromium did not start within {_START_TIMEOUT_S} s") from error
@@ -84,20 +97,14 @@ class Chromium:
         return self._running.browser
 
 
-async def _start() -> _Running:
-    path = find_chromium()
+async def _start(path: str) -> _Running:
     playwright = await async_playwright().start()
     try:
-        if path is None and not Path(playwright.chromium.executable_path).exists():
-            raise MissingDependencyError(
-                "no browser found: install Chromium (apt-get install chromium, or playwright install chromium), "
-                "or name one in MMI_CHROMIUM"
-            )
         browser = await playwright.chromium.launch(
             executable_path=path,
             headless=True,
-            args=launch_flags(),
-            chromium_sandbox=os.geteuid() != 0,
+            args=_FLAGS,
+            chromium_sandbox=os.geteuid() != 0,  # as root it does not start with it; as anyone else it stays on
             handle_sigint=False,  # Ctrl-C is for the agent, which closes the browser when it has written its last line
             handle_sigterm=False,
             handle_sighup=False,

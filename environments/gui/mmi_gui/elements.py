@@ -27,6 +27,7 @@ _MAX_TEXT = 1000
 _MAX_OPTIONS = 40
 _MAX_RUNS_INSIDE = 3
 _ICON_PX = 32
+_SPECK_PX = 3
 _CONTROL_TAGS = {"button", "select", "textarea", "summary", "input", "video", "audio"}
 _NEVER = {"html", "body", "iframe", "frame", "option", "optgroup", "#text", "#document"}
 _SHAPES = {"rect", "circle", "ellipse", "line", "polyline", "polygon", "path"}
@@ -114,6 +115,8 @@ def _kind(node: Node) -> Kind | None:
     else:
         return None
     if node.tag in _SHAPES:
+        if node.box is None or max(node.box.width, node.box.height) < _SPECK_PX:
+            return None
         return "reacts" if node.clickable else "picture" if _is_drawing(node) else None
     if node.clickable or _starts_pointing(node) or attributes.get("tabindex", "-1").isdecimal():
         return "reacts"

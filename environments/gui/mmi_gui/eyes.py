@@ -48,7 +48,7 @@ async def look(session: DevTools, view: Transform) -> Sight:
         view: The page's viewport.
     """
     shot, answer = await asyncio.gather(
-        session.send("Page.captureScreenshot", format="png", optimizeForSpeed=True),
+        _screenshot(session, view),
         session.send(
             "DOMSnapshot.captureSnapshot", computedStyles=STYLES, includePaintOrder=True, includeDOMRects=True
         ),
@@ -62,7 +62,7 @@ async def look(session: DevTools, view: Transform) -> Sight:
     if len(marked) > MAX_ELEMENTS:
         remarks.append(f"{len(found) - MAX_ELEMENTS} more elements are in view but not listed")
     return Sight(
-        png=base64.b64decode(shot["data"]),
+        png=shot,
         elements=elements[:MAX_ELEMENTS],
         marked=marked,
         nodes={node.backend_id: node for node in layout.nodes},
@@ -70,6 +70,22 @@ async def look(session: DevTools, view: Transform) -> Sight:
         title=layout.title,
         remark="\n".join(filter(None, remarks)),
     )
+
+
+async def _screenshot(session: DevTools, view: Transform) -> bytes:
+    options: dict[str, Any] = {}
+    if view.pixel_ratio != 1:  # without a clip Chromium scales the picture down to CSS pixels; with it it takes longer
+        metrics = await session.send("Page.getLayoutMetrics")
+        scrolled = metrics["cssVisualViewport"]
+        options["clip"] = {
+            "x": scrolled["pageX"],
+            "y": scrolled["pageY"],
+            "width": view.width_px,
+            "height": view.height_px,
+            "scale": view.pixel_ratio,
+        }
+    answer = await session.send("Page.captureScreenshot", format="png", optimizeForSpeed=True, **options)
+    return base64.b64decode(answer["data"])
 
 
 async def _mark(
