@@ -72,5 +72,6 @@ def test_a_memory_goes_back_and_forks():
     assert (len(memory), len(fork)) == (1, 3)
     memory.append([torch.zeros(1, 1, 1, 1, 4)], start=9)
     assert fork.values[0].flatten(1)[0, ::4].tolist() == [3, 8, 8]
-    assert fork.visible(torch.tensor([[2, 3, 7, 8]])).int().sum(-1).tolist() == [[0, 1, 1, 3]]
+    visible_BTI = fork.visible(torch.tensor([[2, 3, 7, 8]]))
+    assert visible_BTI is not None and visible_BTI.sum(-1).tolist() == [[0, 1, 1, 3]]
     assert fork.visible(torch.tensor([[8, 9]])) is None
