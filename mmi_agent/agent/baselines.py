@@ -25,8 +25,8 @@ _TRIES = 8  # of arguments for one tool: a schema may not say all that its valid
 class RandomPolicy:
     """Calls a random tool of the world with random valid arguments; never finishes and never asks.
 
-    An element argument is a random element that can be acted on and whose role fits, a text is a random word of the instruction, and an
-    optional argument is left out half of the time.
+    An element argument is a random element that can be acted on and whose role fits, a text is a random word of the
+    instruction, and an optional argument is left out half of the time.
 
     Args:
         seed: Together with the seed of the step it decides everything.
