@@ -2,7 +2,7 @@
 
     python benchmarks/bench_prefix_reuse.py [--preset small] [--steps 10] [--rounds 3]
 
-Prints positions read and seconds per step for both, their ratio, and the floor: the positions that are new in each step.
+Prints positions read and seconds per step for both, their ratio, and the floor: the positions that are new.
 """
 
 import argparse
@@ -41,7 +41,9 @@ def ten_step_prompts(loaded: LoadedModel, steps: int) -> list[list[Unit]]:
         )
         prompts.append(chat.decision(context))
         call = ToolCall(name="click", arguments={"mark": step % 12 + 1})
-        past.append(PastStep(observation=seen, blocks=(Text(text="Next."),), call=call, outcome=Outcome(text="Clicked.")))
+        past.append(
+            PastStep(observation=seen, blocks=(Text(text="Next."),), call=call, outcome=Outcome(text="Clicked."))
+        )
     return prompts
 
 

@@ -1,7 +1,4 @@
-"""An environment in 30 lines: a lamp with three lights, and a policy that you could write yourself.
-
-    python examples/counting_lamp.py
-"""
+"""An environment in 30 lines: a lamp with three lights. Run it with `python examples/counting_lamp.py`."""
 
 from pathlib import Path
 from tempfile import mkdtemp
