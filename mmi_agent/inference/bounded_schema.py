@@ -206,6 +206,8 @@ class _Bounder:
         low = schema.get("minimum", schema.get("exclusiveMinimum"))
         high = schema.get("maximum", schema.get("exclusiveMaximum"))
         span = self._bounds.magnitude
+        if (step := schema.get("multipleOf", 1)) % 1:
+            span = min(span, int(1e6 * step) + 1)  # further out pydantic's remainder loses its precision
         if low is None:
             low = schema["minimum"] = -span if high is None else min(-span, math.floor(high) - span)
         if high is None:
