@@ -35,7 +35,7 @@ def tiny() -> MMInterleavedConfig:
                 token_width=64, feature_width=32, value_width=32, level_widths=(8, 4, 2), offset_unit=4
             ),
         ),
-        begin_of_text=1,
+        begin_of_text=0,
         begin_of_image=320,
         image=321,
     )
@@ -64,7 +64,7 @@ def small() -> MMInterleavedConfig:
             tied_head=True,
             synchronizer=FeatureSynchronizerConfig(token_width=576, feature_width=192, value_width=192),
         ),
-        begin_of_text=1,
+        begin_of_text=0,
         begin_of_image=49152,
         image=49153,
     )

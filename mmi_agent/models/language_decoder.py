@@ -18,7 +18,7 @@ from mmi_agent.errors import CheckpointError, ConfigError, ShapeError
 from mmi_agent.models.feature_synchronizer import FeatureSynchronizerConfig, GatedSynchronizer, PictureMemory
 from mmi_agent.models.key_value_cache import KeyValueCache
 
-__all__ = ["LanguageDecoder", "LanguageDecoderConfig", "side_by_side"]
+__all__ = ["LanguageDecoder", "LanguageDecoderConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +135,6 @@ class LanguageDecoder(nn.Module):
         cache: KeyValueCache | None = None,
         pictures: PictureMemory | None = None,
         visible_BTI: Tensor | None = None,
-        positions_BT: Tensor | None = None,
         attend_BTS: Tensor | None = None,
     ) -> Tensor:
         """Reads tokens, after those in the cache if there is one.
@@ -145,7 +144,6 @@ class LanguageDecoder(nn.Module):
             cache: Keys and values of the tokens before; the new ones are appended.
             pictures: What the synchronizers may look at; a memory of one row serves any number of rows.
             visible_BTI: True where a token may look at a picture; None derives it from where the pictures start.
-            positions_BT: Position of each token, rows may be 1; None counts on from the cache.
             attend_BTS: True where a token attends to a token, rows may be 1; None is causal. Padding on the right
                 needs no mask, since nothing before it attends to it.
 
@@ -163,8 +161,7 @@ class LanguageDecoder(nn.Module):
         if cache is not None:
             cache.reserve(T)
             past = cache.length
-        if positions_BT is None:
-            positions_BT = torch.arange(past, past + T, device=embeddings_BTC.device)[None]
+        positions_BT = torch.arange(past, past + T, device=embeddings_BTC.device)[None]
         if attend_BTS is None and past and T > 1:
             attend_BTS = torch.ones(1, T, past + T, dtype=torch.bool, device=embeddings_BTC.device).tril(past)
         if pictures is not None and visible_BTI is None:
@@ -335,25 +332,6 @@ class FeedForward(nn.Module):
     def forward(self, hidden_BTC: Tensor) -> Tensor:
         """Mixes channels, token by token."""
         return self.down(F.silu(self.gate(hidden_BTC)) * self.up(hidden_BTC))
-
-
-def side_by_side(lengths: Sequence[int], *, past: int) -> tuple[Tensor, Tensor]:
-    """Lays several continuations of one document out as a single row.
-
-    Nothing of the cache is copied: each continuation attends to the past and to itself. After reading them so, the
-    cache holds them all; rewind it to `past`.
-
-    Args:
-        lengths: Tokens of each continuation.
-        past: Tokens in the cache.
-
-    Returns:
-        `positions_BT` and `attend_BTS` for `LanguageDecoder.forward`, with B = 1 and T = sum(lengths).
-    """
-    branch_T = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
-    positions_T = torch.cat([torch.arange(past, past + length) for length in lengths])
-    same_TT = (branch_T[:, None] == branch_T) & (positions_T[:, None] >= positions_T)
-    return positions_T[None], F.pad(same_TT, (past, 0), value=True)[None]
 
 
 def _rotation(positions_BT: Tensor, config: LanguageDecoderConfig, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

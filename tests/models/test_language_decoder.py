@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from mmi_agent.errors import CheckpointError, ConfigError, ShapeError
 from mmi_agent.models.feature_synchronizer import PictureMemory
-from mmi_agent.models.language_decoder import LanguageDecoder, LanguageDecoderConfig, side_by_side
+from mmi_agent.models.language_decoder import LanguageDecoder, LanguageDecoderConfig
 
 LLAMA = LanguageDecoderConfig(
     vocab_size=50,
@@ -106,19 +106,6 @@ def test_going_back_and_forking_change_nothing(decoder):
     torch.testing.assert_close(hidden_BTC[:1, :4], hidden_1TC)
     fork.rewind(9)
     torch.testing.assert_close(hidden_BTC[1:], decoder(second_1TC, cache=fork, pictures=memory))
-
-
-def test_continuations_side_by_side_do_not_see_each_other(decoder):
-    memory, cache = pictures(decoder, [3]), decoder.open_cache()
-    decoder(decoder.embed(torch.randint(322, (1, 7))), cache=cache, pictures=memory)
-    branches = [decoder.embed(torch.randint(322, (1, length))) for length in (3, 1, 6)]
-    positions_BT, attend_BTS = side_by_side([3, 1, 6], past=7)
-    together_1TC = decoder(
-        torch.cat(branches, 1), cache=cache, pictures=memory, positions_BT=positions_BT, attend_BTS=attend_BTS
-    )
-    for branch_1TC, hidden_1TC in zip(branches, together_1TC.split([3, 1, 6], 1), strict=True):
-        cache.rewind(7)
-        torch.testing.assert_close(decoder(branch_1TC, cache=cache, pictures=memory), hidden_1TC)
 
 
 def test_new_tokens_are_scored_with_and_without_rows_of_their_own():
