@@ -44,7 +44,8 @@ def test_padding_on_the_right_needs_no_mask(model):
 
 
 def test_pictures_before_a_document_are_out_of_its_sight(model):
-    ids_BT = torch.tensor([[1, *PICTURE, 5, 1, 6, *PICTURE]])
+    begin = CONFIG.begin_of_text
+    ids_BT = torch.tensor([[begin, *PICTURE, 5, begin, 6, *PICTURE]])
     visible_BTI = model.merge(ids_BT, model.see(torch.rand(2, 3, 56, 56))).visible
     first, second = visible_BTI[0].int().T.tolist()
     assert first == [0, 0, *[1] * 8, 1, *[0] * 11]
