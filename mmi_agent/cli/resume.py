@@ -1,0 +1,57 @@
+"""`mmi resume`: takes a run up where it ended, or where its process died."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmi_agent.cli.options import Approve, Json, Weights, parse_approver
+
+__all__ = ["resume"]
+
+
+def resume(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run's folder.")],
+    answer: Annotated[str, typer.Option(help="What you say to the question that ended the run.")] = "",
+    policy: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who decides from now on.", show_default="as before")
+    ] = None,
+    max_steps: Annotated[
+        int, typer.Option(min=1, help="Ends the run after so many steps, those before included.")
+    ] = 60,
+    approve: Approve = None,
+    weights: Weights = None,
+    json: Json = False,
+) -> None:
+    """Take up a run that was stopped, asked, or died.
+
+    A call that may or may not have taken effect is never repeated: the policy looks and decides anew. A world that
+    ended with its process begins again from the recorded task and seed.
+
+    Examples:
+      mmi resume runs/20261123-201502-click-test
+      mmi resume runs/20261123-201502-book-a-table --answer "at seven, for two"
+    """
+    from mmi_agent.agent.limits import Limits
+    from mmi_agent.agent.runtime import Agent
+    from mmi_agent.agent.trajectory import read_trajectory
+    from mmi_agent.cli.watching import watch
+    from mmi_agent.cli.worlds import load_policy, open_environment
+    from mmi_agent.policies import check_policy
+
+    start = read_trajectory(run).start
+    check_policy(policy or start.policy)
+    approver = parse_approver(approve, interactive=sys.stdin.isatty())
+    name = str(start.options.get("name", start.environment))
+    options = {option: value for option, value in start.options.items() if option != "name"}
+    with open_environment(name, options) as environment:
+        agent = Agent(
+            load_policy(policy or start.policy, weights),
+            environment,
+            approver=approver,
+            limits=Limits(max_steps=max_steps),
+            options=start.options,
+        )
+        code = watch(agent.stream_resume(run, answer=answer), run, json=json)
+    raise typer.Exit(code)
