@@ -59,7 +59,8 @@ class UnknownNameError(MMIError, LookupError):
         """
         names = sorted(known)
         near = get_close_matches(name, names, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(repr(n) for n in near)}?" if near else f"known: {', '.join(names[:12])}"
+        known_ones = f"known: {', '.join(names[:12])}" if names else "none is installed"
+        hint = f"did you mean {' or '.join(repr(n) for n in near)}?" if near else known_ones
         return cls(f"unknown {what} {name!r}: {hint}")
 
 
