@@ -19,7 +19,7 @@ _START_TIMEOUT_S = 60
 _FLAGS = (
     "--disable-gpu",  # there is none to rely on; software rendering is the same everywhere
     "--disable-quic",  # UDP would go around the gate
-    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",  # so would WebRTC
+    "--webrtc-ip-handling-policy=disable_non_proxied_udp",  # so would WebRTC
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",

@@ -9,7 +9,7 @@ import contextlib
 from collections import Counter
 from urllib.parse import urlsplit
 
-from mmi_gui.origins import AllowList, Origin, origin_of
+from mmi_gui.origins import AllowList, origin_of
 
 __all__ = ["Gate"]
 
@@ -64,7 +64,7 @@ class Gate:
         parts = urlsplit(f"//{target}")
         host, port = parts.hostname or "", parts.port or 443
         if not self.allowed.permits_host(host, port):
-            self.blocked[str(Origin("https" if port != 80 else "http", host, port))] += 1
+            self.blocked[f"https://{host}" if port == 443 else f"{host}:{port}"] += 1  # who knows what would be spoken
             writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
             return
         upstream = await self._connect(host, port)

@@ -19,7 +19,8 @@ from mmi_gui.origins import AllowList, origin_of
 
 __all__ = ["DialogAnswer", "Tabs"]
 
-LOAD_TIMEOUT_S = 5.0
+LOAD_TIMEOUT_S = 4.0
+_PROBE_TIMEOUT_S = 0.7
 _QUIET_TIMEOUT_S = 1.0
 _MAX_TABS = 8
 _MAX_NEWS = 8
@@ -157,7 +158,10 @@ class Tabs:
             await self._leave_closed()
         if not self.allowed.permits(self.page.url):
             await self._return()
-        self._address = self.page.url
+
+    def remember(self, address: str) -> None:
+        """Notes the address of a page that could be looked at: what goes wrong from here on leads back there."""
+        self._address = address
 
     async def _leave_closed(self) -> None:
         back = self._opened_from.get(self.page)
@@ -177,7 +181,7 @@ class Tabs:
         with contextlib.suppress(Error):
             await old.close()
         with contextlib.suppress(Error):
-            await self.page.goto(address, wait_until="domcontentloaded", timeout=LOAD_TIMEOUT_S * 1000)
+            await self.page.goto(address, wait_until="domcontentloaded", timeout=_PROBE_TIMEOUT_S * 1000)
 
     async def _return(self) -> None:
         """Leaves an address that is not allowed, where the gate let nothing of it through."""
@@ -187,18 +191,21 @@ class Tabs:
             with contextlib.suppress(Error):
                 await self.page.goto("about:blank")
 
-    async def unhang(self) -> None:
-        """Ends a script that keeps the page from answering; opens the page anew if that does not help."""
+    async def mend(self) -> None:
+        """Brings a page that does not answer back to life: ends its script, or else goes back to the page before."""
         with contextlib.suppress(Error, TimeoutError):
-            session = await asyncio.wait_for(self.devtools(), 0.5)
-            await asyncio.wait_for(session.send("Runtime.terminateExecution"), 0.5)
+            await self._probe("Runtime.terminateExecution")
         try:
-            await asyncio.wait_for(self.page.evaluate("0"), 0.5)
+            # a page that was led away before it had painted anything may run, and never paint again
+            await self._probe("Page.captureScreenshot")
             self._tell("a script of the page ran for too long and was ended")
         except (Error, TimeoutError):
-            self._tell("the page did not answer and was closed")
-            self._address = "about:blank"
+            self._tell("the page did not answer and was left for the one before")
             await self._replace()
+
+    async def _probe(self, method: str) -> None:
+        async with asyncio.timeout(_PROBE_TIMEOUT_S):
+            await (await self.devtools()).send(method)
 
     def _watch(self, page: Page) -> None:
         page.on("close", self._on_close)

@@ -20,9 +20,10 @@ from mmi_gui.transform import Transform
 
 __all__ = ["WebEnvironment"]
 
-_ACT_TIMEOUT_S = 6.0
+_ACT_TIMEOUT_S = 5.5
+_SETTLE_TIMEOUT_S = 5.0
 _LOOK_TIMEOUT_S = 4.0
-_MEND_TIMEOUT_S = 3.0
+_MEND_TIMEOUT_S = 4.0
 _OPEN_TIMEOUT_S = 20.0
 _LOOKS = 3
 
@@ -138,7 +139,7 @@ class WebEnvironment:
             raise EnvironmentFailure(f"{self.name}: reset comes first")
         try:
             outcome = self._run(_attempt(deed(self._hands)), timeout_s=_ACT_TIMEOUT_S)
-            self._run(self._tabs.settle(), timeout_s=_ACT_TIMEOUT_S)
+            self._run(self._tabs.settle(), timeout_s=_SETTLE_TIMEOUT_S)
         except TimeoutError:
             outcome = Outcome(status="failed", text="the page did not answer in time")
             self._mend()
@@ -148,7 +149,7 @@ class WebEnvironment:
     def _mend(self) -> None:
         assert self._tabs is not None
         try:
-            self._run(self._tabs.unhang(), timeout_s=_MEND_TIMEOUT_S)
+            self._run(self._tabs.mend(), timeout_s=_MEND_TIMEOUT_S)
         except TimeoutError as error:
             raise EnvironmentFailure(f"{self.name}: Chromium does not answer") from error
 
@@ -162,8 +163,10 @@ class WebEnvironment:
             except Error:
                 if not left:
                     raise
-                continue  # the page was left while it was looked at
+                await self._tabs.settle()  # the page was left while it was looked at
+                continue
             self._hands.sight = sight
+            self._tabs.remember(sight.address)
             return sight, self._tabs.take_news()
         raise AssertionError("the last look returns or raises")
 
