@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from mmi_agent.errors import CheckpointError, MMIError
+from mmi_agent.errors import CheckpointError, MissingDependencyError
 
 __all__ = ["Check", "check_browser", "check_machine"]
 
@@ -59,26 +59,19 @@ def check_browser() -> Check:
     try:
         from mmi_gui.chromium import find_chromium
 
-        path = find_chromium() or _bundled_browser()
-        if path is None:
-            remedy = "apt-get install chromium, or playwright install chromium, or name one in MMI_CHROMIUM"
-            return Check(name="browser", status="missing", found="none on PATH", remedy=remedy)
-        answer = subprocess.run(
-            [path, "--version"], capture_output=True, text=True, timeout=_PROBE_TIMEOUT_S, check=True
-        )
-    except ImportError as error:
+        path = find_chromium()
+        answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=_PROBE_TIMEOUT_S)
+    except MissingDependencyError as error:
+        fault, _, remedy = str(error).partition(": ")
+        return Check(name="browser", status="missing", found=fault, remedy=remedy)
+    except ModuleNotFoundError as error:
         return Check(name="browser", status="missing", found=str(error), remedy="pip install 'mmi-agent[gui]'")
-    except (MMIError, OSError, subprocess.SubprocessError) as error:
+    except (OSError, subprocess.SubprocessError) as error:
         return Check(name="browser", status="missing", found=str(error), remedy="name one that works in MMI_CHROMIUM")
+    if answer.returncode:
+        found = f"{path} ends with {answer.returncode}: {answer.stderr.strip()[-200:]}"
+        return Check(name="browser", status="missing", found=found, remedy="name one that works in MMI_CHROMIUM")
     return Check(name="browser", status="ok", found=f"{answer.stdout.strip()} ({path})")
-
-
-def _bundled_browser() -> str | None:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        path = playwright.chromium.executable_path
-    return path if Path(path).exists() else None
 
 
 def _python() -> Check:

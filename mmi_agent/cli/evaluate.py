@@ -32,9 +32,11 @@ def evaluate(
     seeds: Annotated[
         str, typer.Option(metavar="SEEDS", help="10 (the first ten), 5:10 (from 5 up to 9) or 3,5,8.")
     ] = "10",
-    workers: Annotated[int, typer.Option(min=1, help="Processes that run episodes side by side.")] = 2,
-    max_steps: Annotated[int, typer.Option(min=1, help="An episode has failed after so many steps.")] = 10,
-    max_seconds: Annotated[float, typer.Option(min=1, help="An episode has failed after so many seconds.")] = 120,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes that run episodes side by side.")] = 2,
+    max_steps: Annotated[int, typer.Option(metavar="N", min=1, help="An episode has failed after so many steps.")] = 10,
+    max_seconds: Annotated[
+        float, typer.Option(metavar="N", min=1, help="An episode has failed after so many seconds.")
+    ] = 120,
     approve: Annotated[
         str, typer.Option(metavar="TOOL,TOOL", help="Tools that may do what cannot be undone.", show_default="none")
     ] = "",

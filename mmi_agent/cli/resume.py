@@ -13,12 +13,12 @@ __all__ = ["resume"]
 
 def resume(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The run's folder.")],
-    answer: Annotated[str, typer.Option(help="What you say to the question that ended the run.")] = "",
+    answer: Annotated[str, typer.Option(metavar="TEXT", help="What you say to the question that ended the run.")] = "",
     policy: Annotated[
         str | None, typer.Option(metavar="NAME", help="Who decides from now on.", show_default="as before")
     ] = None,
     max_steps: Annotated[
-        int, typer.Option(min=1, help="Ends the run after so many steps, those before included.")
+        int, typer.Option(metavar="N", min=1, help="Ends the run after so many steps, those before included.")
     ] = 60,
     approve: Approve = None,
     weights: Weights = None,

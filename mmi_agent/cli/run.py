@@ -25,8 +25,8 @@ def run(
     policy: Annotated[
         str, typer.Option(metavar="NAME", help="Who decides: small, small:decode, tiny, random, ...")
     ] = "small",
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same start.")] = 0,
-    max_steps: Annotated[int, typer.Option(min=1, help="Ends the run after so many steps.")] = 30,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="The same seed gives the same start.")] = 0,
+    max_steps: Annotated[int, typer.Option(metavar="N", min=1, help="Ends the run after so many steps.")] = 30,
     approve: Approve = None,
     runs_dir: Annotated[Path, typer.Option(metavar="DIR", help="Where the run's folder is made.")] = Path("runs"),
     weights: Weights = None,

@@ -97,5 +97,6 @@ def _write_run_page(root: Path, result: EpisodeResult) -> _Link | None:
             write_whole(render_run(run, warnings=(damage,) if damage else ()), root / path)
         except MMIError:
             return None  # a run that cannot be read has its figures in the table all the same
-    outcome = "solved" if result.success else result.status.replace("_", " ")
+    failure = "not solved" if result.status == "finished" else result.status.replace("_", " ")
+    outcome = "solved" if result.success else failure
     return _Link(label=f"seed {result.seed}: {outcome}", success=result.success, address=quote(path.as_posix()))

@@ -10,20 +10,22 @@ from mmi_agent.registry import environment_class
 __all__ = ["SUITES", "environment_tasks", "suite_environments"]
 
 _MINIWOB_DEMO = (
-    "click-test",
     "click-test-2",
     "click-button",
     "click-link",
     "click-tab",
     "click-dialog",
     "click-option",
-    "focus-text",
-    "enter-text",
     "click-checkboxes",
+    "click-button-sequence",
+    "focus-text-2",
+    "enter-text",
+    "enter-password",
+    "login-user",
 )
 
 SUITES = {
-    "miniwob-demo": "ten click and type tasks of MiniWoB++: what `make demo` runs",
+    "miniwob-demo": "twelve click and type tasks of MiniWoB++: what `make demo` runs",
     "miniwob-all": "every task of MiniWoB++",
 }
 """The suites, and what they are."""

@@ -1,0 +1,31 @@
+"""Writes docs/cli.md from the commands' own help: `python -m mmi_agent.cli.reference > docs/cli.md`."""
+
+from collections.abc import Iterator
+
+from typer.testing import CliRunner
+
+from mmi_agent.cli.app import app
+
+__all__ = ["reference"]
+
+_COMMANDS = ("", "run", "resume", "view", "eval", "env list", "doctor")
+_INTRODUCTION = """\
+# The command line
+
+What each command's `--help` says; this page is made by `python -m mmi_agent.cli.reference > docs/cli.md`.
+"""
+
+
+def reference() -> str:
+    """The page."""
+    return "\n".join([_INTRODUCTION, *_sections()])
+
+
+def _sections() -> Iterator[str]:
+    for command in _COMMANDS:
+        shown = CliRunner().invoke(app, [*command.split(), "--help"], prog_name="mmi", env={"COLUMNS": "80"})
+        yield f"## mmi {command}".rstrip() + f"\n\n```text\n{shown.output.strip()}\n```\n"
+
+
+if __name__ == "__main__":
+    print(reference(), end="")
