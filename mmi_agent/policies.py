@@ -1,6 +1,7 @@
 """Finds policies by name, and loads only the one that is asked for: torch comes in with a model and not before.
 
 small  small:decode  tiny  tiny:decode     the embedded model, by preset and strategy ("channel" where none is named)
+small:look                                 the same with its eyes open, whether or not they were trained
 random  first-element                      baselines that need no model
 my_package.module:MyPolicy                 somebody's own class, called without arguments
 """
@@ -17,10 +18,11 @@ __all__ = ["POLICIES", "check_policy", "make_policy"]
 POLICIES = {
     "small": "the embedded model (SmolLM2-135M), choosing by the noisy channel",
     "small:decode": "the same model, writing its calls token by token",
+    "small:look": "by the noisy channel, with the screenshot before it; its eyes are not trained yet",
     "tiny": "a model of random weights: for tests, in a moment",
     "tiny:decode": "the same, writing its calls token by token",
     "random": "a random tool with random valid arguments",
-    "first-element": "clicks the first element, whatever it is",
+    "first-element": "clicks the first element that is more than something to read",
 }
 """The policies that have a name of their own, and what they are."""
 
@@ -65,7 +67,7 @@ def make_policy(name: str, *, weights: str | None = None, progress: Callable[[st
 
 
 def _model(
-    preset: str, strategy: str = "channel", *, weights: str | None, progress: Callable[[str], None] | None
+    preset: str, manner: str = "channel", *, weights: str | None, progress: Callable[[str], None] | None
 ) -> Policy:
     try:
         from mmi_agent.inference.policy import load_policy
@@ -73,8 +75,13 @@ def _model(
         raise MissingDependencyError(
             f"the policy {preset!r} needs the package {error.name!r}: pip install 'mmi-agent[model]'"
         ) from error
-    chosen = "decode" if strategy == "decode" else "channel"
-    return load_policy(preset, strategy=chosen, weights=weights if preset == "small" else None, progress=progress)
+    return load_policy(
+        preset,
+        strategy="decode" if manner == "decode" else "channel",
+        look=True if manner == "look" else None,
+        weights=weights if preset == "small" else None,
+        progress=progress,
+    )
 
 
 def _canonical(name: str) -> str:

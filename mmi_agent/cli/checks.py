@@ -20,7 +20,7 @@ _PYTHON = (3, 11)
 _FREE_BYTES = 2_000_000_000  # the weights converted and while they are converted, and some runs
 _PROBE_TIMEOUT_S = 30
 _PACKAGES = {
-    "model": ("torch", "numpy", "safetensors", "tokenizers", "llguidance", "transformers", "gguf"),
+    "model": ("torch", "numpy", "safetensors", "tokenizers", "llguidance", "gguf"),
     "gui": ("playwright", "miniwob"),
 }
 

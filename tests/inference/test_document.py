@@ -15,9 +15,9 @@ from mmi_agent.pictures import MemoryPictures
 @pytest.fixture(scope="module")
 def tiny() -> LoadedModel:
     loaded = load_model("tiny")
-    for layer in loaded.model.decoder.layers:  # open the gates: pictures must matter
-        if getattr(layer, "look", None) is not None:
-            torch.nn.init.constant_(layer.look.gate, 1.0)
+    for name, parameter in loaded.model.named_parameters():
+        if name.endswith("look.gate"):  # open the gates: pictures must matter
+            torch.nn.init.constant_(parameter, 1.0)
     return loaded
 
 
