@@ -57,7 +57,7 @@ def run(
         **({"address": at} if at is not None else {}),
         **({"allow": list(allow)} if allow else {}),
     }
-    with open_environment(env, options) as environment, run_folder(runs_dir, task or env) as folder:
+    with open_environment(env, options) as environment, run_folder(runs_dir, task or environment.name) as folder:
         agent = Agent(
             load_policy(policy, weights),
             environment,

@@ -1,6 +1,6 @@
 """An evaluation as a table: the same rows for the terminal, for Markdown and for the page."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from mmi_agent.evaluation.statistics import PolicySummary, Summary
@@ -25,9 +25,13 @@ class Table(NamedTuple):
 def table_of(summary: Summary) -> Table:
     """Lays the figures out."""
     policies = list(summary.policies.values())
+    shared = _shared_world(summary.environments)
     return Table(
-        header=["task", *summary.policies],
-        tasks=[[name, *(_cell(policy, name) for policy in policies)] for name in summary.environments],
+        header=[shared or "task", *summary.policies],
+        tasks=[
+            [name.removeprefix(f"{shared}:"), *(_cell(policy, name) for policy in policies)]
+            for name in summary.environments
+        ],
         totals=[[label, *map(show, policies)] for label, show in _TOTALS],
     )
 
@@ -37,6 +41,12 @@ def as_markdown(table: Table) -> str:
     rule = ["---", *(["---:"] * (len(table.header) - 1))]
     rows = [table.header, rule, *table.tasks, *([f"**{label}**", *rest] for label, *rest in table.totals)]
     return "".join("| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |\n" for row in rows)
+
+
+def _shared_world(environments: Sequence[str]) -> str:
+    """The environment whose tasks these all are; empty if they are of several."""
+    worlds = {name.rpartition(":")[0] for name in environments}
+    return worlds.pop() if len(worlds) == 1 else ""
 
 
 def _cell(policy: PolicySummary, environment: str) -> str:
@@ -64,6 +74,6 @@ _TOTALS: tuple[tuple[str, Callable[[PolicySummary], str]], ...] = (
     ("mean over tasks", lambda policy: f"{100 * policy.mean_success:.1f} %"),
     ("95 % interval", _interval),
     ("mean steps", lambda policy: f"{policy.mean_steps:.1f}"),
-    ("median ms: observe / decide / act", _times),
+    ("ms: observe / decide / act", _times),
     ("tokens reused", _reuse),
 )

@@ -3,6 +3,7 @@ import re
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -177,3 +178,31 @@ def test_an_unreachable_address_is_one_line(tmp_path: Path, start: Callable[...,
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert read_trajectory(only_run(tmp_path / "runs")).status == "error"
+
+
+def test_ctrl_c_ends_an_evaluation_and_keeps_its_results(
+    tmp_path: Path, start: Callable[..., "subprocess.Popen[str]"]
+) -> None:
+    command = (
+        "eval",
+        *ECHO,
+        *KNOWS,
+        "--policy",
+        "cli_policies:Ponders",
+        "--seeds",
+        "1",
+        "--approve",
+        "send",
+        "--out",
+        "study",
+    )
+    process = start(*command)
+    log = tmp_path / "study" / "results.jsonl"
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and not (log.exists() and log.read_bytes()):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in err
+    assert len(log.read_text().splitlines()) == 1

@@ -124,7 +124,8 @@ def test_says_what_is_wrong_with_the_folder(tmp_path: Path) -> None:
     ],
 )
 def test_the_persons_mistakes_are_found_first(wrong: dict[str, Any], error: type[Exception], told: str) -> None:
-    given = EvaluationConfig(**({"environments": (KIWI,), "policies": ("random",)} | wrong))
+    options: dict[str, Any] = {"environments": (KIWI,), "policies": ("random",)} | wrong
+    given = EvaluationConfig(**options)
     with pytest.raises(error, match=told):
         given.check()
 
@@ -183,4 +184,4 @@ def test_the_report_links_to_a_success_and_a_failure(tmp_path: Path) -> None:
     assert figures["config"]["seeds"] == [0, 1]
     table = (tmp_path / "table.md").read_text()
     assert table == as_markdown(table_of(summarise(given, results)))
-    assert f"| {KIWI} | 2/2 | 0/2 (2 errors) |" in table
+    assert f"| kiwi | 2/2 | 0/2 (2 errors) |" in table
