@@ -16,6 +16,23 @@ __all__ = ["Chromium", "find_chromium"]
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "microsoft-edge", "brave-browser")
 _START_TIMEOUT_S = 60
 
+_DISABLED_FEATURES = (
+    "AutofillServerCommunication",  # asks a server about every form
+    "OptimizationHints",
+    "NetworkTimeServiceQuerying",
+    "PreconnectToSearch",
+    "MediaRouter",
+    "Translate",
+    "LensOverlay",
+    # Chromium obeys the last list alone, so what Playwright relies on is said again
+    "PaintHolding",
+    "HttpsUpgrades",
+    "HttpsFirstBalancedModeAutoEnable",
+    "ThirdPartyStoragePartitioning",
+    "DestroyProfileOnBrowserClose",
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "AvoidCorsURLLoaderRestartOnRedirect",
+)
 _FLAGS = (
     "--disable-gpu",  # there is none to rely on; software rendering is the same everywhere
     "--disable-quic",  # UDP would go around the gate
@@ -25,7 +42,7 @@ _FLAGS = (
     "--disable-sync",
     "--no-first-run",
     "--disable-smooth-scrolling",  # a scroll is over when it returns
-    "--disable-features=Translate,MediaRouter,OptimizationHints",
+    f"--disable-features={','.join(_DISABLED_FEATURES)}",
 )
 
 

@@ -109,8 +109,7 @@ def _kind(node: Node) -> Kind | None:
         return "control"  # laid out, so its list is open
     if node.tag == "input" or node.style["opacity"] != "0":
         is_link = node.tag == "a" and "href" in attributes
-        is_editable = attributes.get("contenteditable", "false") != "false"
-        if is_link or is_editable or node.tag in _CONTROL_TAGS or attributes.get("role") in _CONTROL_ROLES:
+        if is_link or _is_editable(node) or node.tag in _CONTROL_TAGS or attributes.get("role") in _CONTROL_ROLES:
             return "control"
     else:
         return None
@@ -121,6 +120,10 @@ def _kind(node: Node) -> Kind | None:
     if node.clickable or _starts_pointing(node) or attributes.get("tabindex", "-1").isdecimal():
         return "reacts"
     return "picture" if node.tag in ("img", "canvas") else None
+
+
+def _is_editable(node: Node) -> bool:
+    return node.attributes.get("contenteditable", "false") != "false"
 
 
 def _starts_pointing(node: Node) -> bool:
@@ -244,7 +247,7 @@ def _runs(layout: PageLayout, owners: set[Node]) -> Iterator[list[Node]]:
             if run:
                 yield run
             run = []
-        if node.tag != "#text" or not node.is_shown or not node.text.strip() or _is_owned(node, owners):
+        if not _is_readable(node) or _is_owned(node, owners):
             continue
         around = next((a for a in node.ancestors() if a.style.get("display", "") != "inline"), None)
         if run and around is not block:
@@ -254,6 +257,10 @@ def _runs(layout: PageLayout, owners: set[Node]) -> Iterator[list[Node]]:
         run.append(node)
     if run:
         yield run
+
+
+def _is_readable(node: Node) -> bool:
+    return node.tag == "#text" and bool(node.text.strip()) and node.is_shown and node.style["opacity"] != "0"
 
 
 def _is_owned(text: Node, owners: set[Node]) -> bool:
@@ -307,13 +314,15 @@ def _states(accessible: Mapping[str, Any] | None) -> Iterator[str]:
 
 
 def _role_by_looks(node: Node) -> str:
+    if _is_editable(node):
+        return "textbox"
     return "graphics" if node.tag in _SHAPES or node.tag == "svg" else "option" if node.tag == "option" else "generic"
 
 
 def _name_by_looks(node: Node) -> str:
     if node.tag in _SHAPES:
         return _shape_name(node)
-    if text := _text_of(node):
+    if (text := _text_of(node)) and not _is_editable(node):
         color = color_word(node.style.get("fill", "")) if node.tag == "text" else ""
         return f"{text} ({color})" if color else text
     written = next((node.attributes[key] for key in _NAMING_ATTRIBUTES if node.attributes.get(key)), "")
@@ -344,7 +353,7 @@ def out_of_view(layout: PageLayout) -> str:
     """Says how much of the page lies outside of the view and where, in a line; empty if nothing does."""
     counts: Counter[str] = Counter()
     for node in layout.nodes:
-        counted = node.is_shown and (node.tag in _CONTROL_TAGS or (node.tag == "#text" and node.text.strip()))
+        counted = _is_readable(node) or (node.tag in _CONTROL_TAGS and node.is_shown)
         if counted and node.box is not None and node.seen is not None and node.seen.is_empty:
             if side := _side(node.box, node.seen, layout):
                 counts[side] += 1

@@ -18,8 +18,8 @@ __all__ = ["MiniWobEnvironment", "miniwob_tasks"]
 _WIDTH_PX, _HEIGHT_PX = 160, 210
 _START_TIMEOUT_S = 10
 
-# the page's own scoreboard stands beside the task and would be found by scrolling
-_WITHOUT_SCOREBOARD = "#reward-display, #click-canvas { display: none !important }"
+# the scoreboard beside the task would be found by scrolling, and a click on the cover begins another episode
+_WITHOUT_SCOREBOARD = "#reward-display, #click-canvas, #sync-task-cover { display: none !important }"
 
 _START = """async seed => {
   core.endEpisode(0);

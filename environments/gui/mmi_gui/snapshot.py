@@ -253,6 +253,8 @@ class _Frame:
             node.box = Rect(left, top, left + width, top + height)
             node.style = dict(zip(STYLES, map(self.string, layout["styles"][row]), strict=True))
             node.paint = (*paint, layout["paintOrders"][row])
+            if parent is not None and parent.style.get("opacity") == "0":
+                node.style["opacity"] = "0"
         return node
 
 

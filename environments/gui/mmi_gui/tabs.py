@@ -22,6 +22,7 @@ __all__ = ["DialogAnswer", "Tabs"]
 LOAD_TIMEOUT_S = 4.0
 _PROBE_TIMEOUT_S = 0.7
 _QUIET_TIMEOUT_S = 1.0
+_LATE_NEWS_S = 0.1
 _MAX_TABS = 8
 _MAX_NEWS = 8
 _TICK = "new Promise(done => { requestAnimationFrame(() => setTimeout(done)); setTimeout(done, 60) })"
@@ -137,9 +138,14 @@ class Tabs:
         """Waits until what was just done has had its effect, for a few seconds at most."""
         with contextlib.suppress(Error):
             await asyncio.wait_for(self.page.evaluate(_TICK), LOAD_TIMEOUT_S)
+        await self._until(self._has_no_window_to_come, _QUIET_TIMEOUT_S)
         await self._until(lambda: self.page not in self._loading, LOAD_TIMEOUT_S)
         await self._until(lambda: not self._requests, _QUIET_TIMEOUT_S)
         await self.repair()
+
+    def _has_no_window_to_come(self) -> bool:
+        asked = sum(session.windows_opened for session in self._sessions.values())
+        return len(self._opened_from) >= asked
 
     async def _until(self, holds: Any, timeout_s: float) -> None:
         end = time.monotonic() + timeout_s
@@ -223,11 +229,11 @@ class Tabs:
         opener = await page.opener()
         if opener is None:
             return  # one of ours
+        self._opened_from[page] = opener
         if len(self._context.pages) > _MAX_TABS:
             self._tell("the page opened too many tabs; one was closed")
             await page.close()
             return
-        self._opened_from[page] = opener
         self._tell("a new tab was opened and is shown now")
         self.page = page
 
@@ -258,7 +264,8 @@ class Tabs:
     def _on_request_failed(self, page: Page, request: Request) -> None:
         self._requests.discard(request)
         if _loads_page(request, page):
-            self._loading.discard(page)
+            # it may have turned into a download, of which the news is still to come
+            asyncio.get_running_loop().call_later(_LATE_NEWS_S, self._loading.discard, page)
 
     async def _guard(self, route: Route, request: Request) -> None:
         """Stops a request for what is not allowed before it leaves the page, which then stays as it is."""

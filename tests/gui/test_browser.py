@@ -1,0 +1,328 @@
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from loopback import Browsing, Site
+from mmi_gui import BrowserEnvironment
+from mmi_gui.hands import Hands
+
+from mmi_agent.errors import ConfigError, EnvironmentFailure
+from mmi_agent.pictures import MemoryPictures
+from mmi_agent.types import Outcome
+
+pytestmark = pytest.mark.browser
+
+Browse = Callable[..., Browsing]
+STEP_LIMIT_S = 12
+
+
+def listed(browser: Browsing) -> list[tuple[str, str]]:
+    return [(element.role, element.name) for element in browser.seen.elements]
+
+
+def perform(browser: Browsing, deed: Callable[[Hands], Any]) -> Outcome:
+    """Acts without a look afterwards, and in ways that no tool offers."""
+    return browser.environment._perform(deed)
+
+
+def test_controls_are_marked_by_what_they_are_and_hold(site: Site, browse: Browse):
+    browser = browse(
+        site,
+        """<title>Shop</title><h1>Fruit <b>and</b> nuts</h1>
+        <label>Name <input value="Ann" required></label>
+        <label><input type=checkbox checked> Fresh</label> <input type=radio disabled aria-label=Dried>
+        <input type=range min=0 max=10 value=4 aria-label=Ripeness>
+        <button aria-expanded=false>More</button> <a href="/next">Next</a>
+        <select aria-label=Colour><option>red<option selected>green</select>
+        <div role=tab aria-selected=true>Pears</div> <div contenteditable aria-label=Notes>so good</div>
+        <span style="cursor:pointer" onclick="1">Buy</span> <p>Plain text, <i>in one piece</i>.</p>""",
+    )
+    assert browser.seen.text.splitlines() == [f"Address: {site.origin}/", "Title: Shop"]
+    shown = {(e.role, e.name, e.value, e.states) for e in browser.seen.elements}
+    assert shown == {
+        ("heading", "Fruit and nuts", "", ()),
+        ("textbox", "Name", "Ann", ("required",)),
+        ("checkbox", "Fresh", "", ("checked",)),
+        ("radio", "Dried", "", ("disabled",)),
+        ("slider", "Ripeness", "4", ()),
+        ("button", "More", "", ("collapsed",)),
+        ("link", "Next", "", ()),
+        ("combobox", "Colour", "green", ("collapsed",)),
+        ("option", "red", "", ()),
+        ("option", "green", "", ("selected",)),
+        ("tab", "Pears", "", ("selected",)),
+        ("textbox", "Notes", "so good", ()),
+        ("generic", "Buy", "", ()),
+        ("text", "Plain text, in one piece .", "", ()),
+    }
+    assert [e.mark for e in browser.seen.elements] == list(range(1, len(browser.seen.elements) + 1))
+
+
+def test_only_what_can_be_seen_is_marked(site: Site, browse: Browse):
+    browser = browse(
+        site,
+        """<button>Seen</button> <button style="display:none">None</button>
+        <button style="visibility:hidden">Hidden</button>
+        <button style="position:absolute;left:-999px">Off</button> <button style="opacity:0">Clear</button>
+        <div style="height:50px;overflow:auto"><p style="height:60px">Inside</p><button>Deep</button></div>
+        <button style="position:absolute;left:400px;top:200px">Under</button>
+        <div style="position:absolute;left:350px;top:150px;width:300px;height:200px">Over</div>
+        <div style="height:3000px"></div><button>Far</button>""",
+    )
+    assert listed(browser) == [("button", "Seen"), ("text", "Inside"), ("text", "Over")]
+    assert "Out of view: 4 more below (scroll)" in browser.seen.text
+
+
+def test_boxes_and_clicks_are_right_at_any_scale(site: Site, browse: Browse):
+    page = "<style>button { position: absolute; left: 300px; top: 150px; width: 60px; height: 30px }</style>"
+    page += "<button>B</button>"
+    page += "<script>onmousedown = e => document.title = [e.clientX, e.clientY]</script>"
+    for ratio in (1, 1.5, 2):
+        browser = browse(site, page, width_px=600, height_px=300, pixel_ratio=ratio)
+        picture = browser.seen.pictures[0]
+        assert (picture.width_px, picture.height_px) == (600 * ratio, 300 * ratio)
+        assert browser.find("B").box == (500, 500, 600, 600)
+        browser.click("B")
+        assert "Title: 330,165" in browser.seen.text
+        browser.do("click_at", x=250, y=100)
+        assert "Title: 150,30" in browser.seen.text
+
+
+def test_a_click_by_mark_follows_what_has_moved_and_refuses_what_is_gone_or_covered(site: Site, browse: Browse):
+    browser = browse(
+        site,
+        """<button id=b onclick="document.title='hit'">Go</button><button id=c>Cover</button><button id=d>Drop</button>
+        <script>
+        c.onclick = () => { const o = document.createElement('div'); document.body.append(o);
+                            o.style = 'position:fixed;inset:0;background:#fffa'; o.onclick = () => o.remove() };
+        d.onclick = () => b.remove();
+        setTimeout(() => b.style.marginLeft = '300px', 500)</script>""",
+    )
+    stale = browser.seen
+    browser.do("wait", seconds=0.6)
+    browser.look()
+    assert stale.element(1) != browser.seen.element(1)
+    assert "there is no element 99" in browser.do("click", mark=99).text
+    assert "clicked element 1 (button 'Go')" in browser.click("Go").text
+    assert "Title: hit" in browser.seen.text
+    go = browser.find("Go").mark
+    perform(browser, lambda hands: hands.click(browser.find("Cover").mark))
+    assert "covered" in browser.do("click", mark=go).text
+    browser.do("click_at", x=900, y=900)
+    go = browser.find("Go").mark
+    perform(browser, lambda hands: hands.click(browser.find("Drop").mark))
+    outcome = browser.do("click", mark=go)
+    assert outcome.status == "failed"
+    assert "is gone" in outcome.text
+
+
+def test_typing_replaces_appends_and_submits(site: Site, browse: Browse):
+    browser = browse(
+        site,
+        """<form onsubmit="document.title='sent '+f.value; return false"><input id=f value=old></form>
+        <textarea>old</textarea><div contenteditable>old</div><input type=date aria-label=day><input aria-label=long>
+        <select><option>One<option>Two<option value=3>Three<option>Thrice</select>""",
+    )
+    assert "typed 'new' into element 1" in browser.do("type_text", mark=1, text="new").text
+    assert browser.seen.elements[0].value == "new"
+    browser.do("type_focused", text="er", press_enter=True)
+    assert "Title: sent newer" in browser.seen.text
+    for mark in (2, 3):
+        browser.do("type_text", mark=mark, text="nu ✓")
+        assert browser.seen.elements[mark - 1].value == "nu ✓"
+    browser.do("type_text", mark=2, text="")
+    assert browser.seen.elements[1].value == ""
+    day = browser.find("day").mark
+    assert browser.do("type_text", mark=day, text="tomorrow").status == "failed"
+    assert browser.do("type_text", mark=day, text="2024-02-29").text.startswith("typed '2024-02-29'")
+    browser.do("type_text", mark=browser.find("long").mark, text="x" * 2000)
+    assert len(browser.find("long").value) == 1000, "what is shown of a value is cut"
+    chosen = browser.seen.elements[5]
+    assert chosen.role == "combobox"
+    assert "has no option 'thr'" in browser.do("type_text", mark=chosen.mark, text="thr").text
+    assert browser.do("type_text", mark=chosen.mark, text="three").text == "chose 'Three'"
+    assert "Click on one of its options" in browser.do("click", mark=chosen.mark).text
+    browser.click("Two", "option")
+    assert browser.seen.elements[5].value == "Two"
+
+
+def test_keys_double_clicks_drags_and_scrolls(site: Site, browse: Browse):
+    browser = browse(
+        site,
+        """<body style="margin:0;height:3000px"><div id=a draggable=true style="width:90px">Drag</div>
+        <div style="width:200px" ondrop="document.title='dropped'" ondragover="event.preventDefault()">Drop</div>
+        <button ondblclick="document.title='twice'">Twice</button>
+        <input onkeydown="document.title=event.key+event.ctrlKey">
+        <div id=s style="height:100px;width:200px;overflow:auto"><p style="height:400px">Inner</p></div>""",
+    )
+    browser.do("drag", from_mark=browser.find("Drag").mark, to_mark=browser.find("Drop").mark)
+    assert "Title: dropped" in browser.seen.text
+    browser.do("double_click", mark=browser.find("Twice").mark)
+    assert "Title: twice" in browser.seen.text
+    browser.click("", "textbox")
+    browser.do("press_keys", keys="a Control+b")
+    assert "Title: btrue" in browser.seen.text
+    assert "no key" in browser.do("press_keys", keys="Entre").text
+    assert (
+        browser.do("scroll", direction="down", mark=browser.find("Inner").mark, amount=100).text
+        == "scrolled down by 72 px"
+    )
+    assert browser.do("scroll", direction="down", amount=500).text == "scrolled down by 360 px"
+    assert "above" in browser.seen.text
+    assert "nothing scrolled" in browser.do("scroll", direction="right").text
+
+
+def test_frames_are_part_of_the_page(site: Site, elsewhere: Site, browse: Browse):
+    site.pages["/inner"] = (
+        "<body style='margin:0'><p style='height:900px'>Top</p><button onclick='this.append(`!`)'>In</button>"
+    )
+    elsewhere.pages["/other"] = "<button onclick='this.append(`!`)'>Other</button>"
+    browser = browse(
+        site,
+        f"""<div style="height:100px"></div><iframe src="/inner" width=300 height=200></iframe>
+        <iframe src="{elsewhere.origin}/other" style="border:9px solid"></iframe>""",
+        allow=[elsewhere.origin],
+    )
+    browser.click("Other")
+    assert browser.find("Other!")
+    assert ("button", "In") not in listed(browser)
+    browser.do("scroll", direction="down", mark=browser.find("Top").mark, amount=2000)
+    browser.click("In")
+    assert browser.find("In!")
+
+
+def test_dialogs_are_told_and_answered(site: Site, browse: Browse):
+    browser = browse(
+        site,
+        """<button onclick="alert('careful')">Alert</button>
+        <button onclick="document.title=confirm('sure?')">Ask</button>
+        <button onclick="document.title=prompt('who?')">Who</button>""",
+    )
+    assert "a dialog (alert) appeared: 'careful'" in browser.click("Alert").text
+    assert "a dialog (confirm) appeared: 'sure?' and was dismissed" in browser.click("Ask").text
+    assert "Title: false" in browser.seen.text
+    browser.do("accept_dialog", text="me")
+    assert "was accepted" in browser.click("Who").text
+    assert "Title: me" in browser.seen.text
+    assert "dismissed" in browser.click("Ask").text, "one answer is for one dialog"
+
+
+def test_downloads_are_stopped(site: Site, browse: Browse):
+    site.pages["/file"] = (200, {"Content-Disposition": "attachment; filename=evil.sh"}, "#!")
+    browser = browse(site, '<a href="/file">Get</a>')
+    assert "a download was stopped: 'evil.sh'" in browser.click("Get").text
+    assert browser.find("Get")
+
+
+def test_new_tabs_are_shown_and_closed_ones_left(site: Site, browse: Browse):
+    site.pages["/second"] = "<button onclick='window.close()'>Leave</button>"
+    browser = browse(site, '<a href="/second" target=_blank rel=opener>More</a>')
+    assert "a new tab was opened and is shown now" in browser.click("More").text
+    browser.click("Leave")
+    assert "the tab was closed" in browser.told
+    assert browser.find("More")
+
+
+def test_going_to_an_address_and_back(site: Site, browse: Browse):
+    site.pages["/second"] = "<h1>Second</h1>"
+    browser = browse(site, "<h1>First</h1>")
+    assert "no page to go back to" in browser.do("go_back").text
+    assert browser.do("open_address", address=f"{site.origin}/second").status == "done"
+    assert browser.find("Second")
+    assert browser.do("go_back").text == f"went back to {site.origin}/"
+    assert browser.find("First")
+
+
+def test_a_crashed_page_comes_back(site: Site, browse: Browse):
+    browser = browse(site, "<h1>Here</h1>")
+
+    async def crash(hands: Hands) -> str:
+        await hands._tabs.goto("chrome://crash")
+        return ""
+
+    outcome = perform(browser, crash)
+    assert "the page crashed and was opened again" in outcome.text
+    browser.look()
+    assert browser.find("Here")
+
+
+@pytest.mark.parametrize(
+    "trap",
+    [
+        "<button onclick='for(;;);'>Go</button>",
+        "<button onclick='for(;;)alert(1)'>Go</button>",
+        "<button onclick='location=`/forever`'>Go</button>",
+        "<button onclick='location=`/hang`'>Go</button>",
+        "<button onclick='location=`/busy`'>Go</button>",
+        "<button onclick='setInterval(()=>open(`/forever`),1)'>Go</button>",
+    ],
+)
+def test_no_page_holds_the_agent_up(trap: str, site: Site, browse: Browse):
+    site.pages["/forever"] = "<script>location.reload()</script><h1>Again</h1>"
+    site.pages["/hang"] = (302, {"Location": "/hang"}, "")
+    site.pages["/busy"] = "<h1>Busy</h1><script>for(;;);</script>"
+    browser = browse(site, trap)
+    for tool, arguments in (
+        ("click", {"mark": 1}),
+        ("wait", {"seconds": 0.1}),
+        ("open_address", {"address": site.origin}),
+    ):
+        start = time.monotonic()
+        browser.do(tool, **arguments)
+        assert time.monotonic() - start < STEP_LIMIT_S
+    assert browser.seen.pictures
+
+
+def test_strange_text_and_sizes_do_no_harm(site: Site, browse: Browse):
+    browser = browse(
+        site, "<title>\\0</title><script>document.title='a\\ud800\\0b'; document.write('<p>x\\udfff\\0</p>')</script>"
+    )
+    assert "Title: a\ufffd" in browser.seen.text
+    assert "x\ufffd" in browser.find("x").name
+    tiny = browse(site, "<button>B</button>", width_px=1, height_px=1)
+    assert (tiny.seen.pictures[0].width_px, tiny.seen.pictures[0].height_px) == (1, 1)
+    tiny.do("click_at", x=1000, y=1000)
+    site.pages["/huge"] = "<body style='margin:0'><div style='width:20000px;height:20000px;background:red'>Huge</div>"
+    huge = browse(site, "", path="/huge", width_px=8192, height_px=4000)
+    assert huge.find("Huge")
+
+
+def test_ten_thousand_elements_are_cut_to_what_a_policy_can_read(site: Site, browse: Browse):
+    browser = browse(site, "".join(f"<a href='#{i}'>l{i}</a> " for i in range(10000)))
+    assert len(browser.seen.elements) == 400
+    assert "not listed" in browser.seen.text
+    assert "more below" in browser.seen.text
+
+
+def test_what_the_user_gave_is_checked_first(site: Site):
+    with pytest.raises(ConfigError, match="no address"):
+        BrowserEnvironment(address="ftp://example.org")
+    with pytest.raises(ConfigError, match="1 to 8192 px"):
+        BrowserEnvironment(width_px=0)
+    with pytest.raises(ConfigError, match="needs a task"):
+        BrowserEnvironment(address=site.origin).reset(pictures=MemoryPictures())
+    with pytest.raises(EnvironmentFailure, match="reset comes first"):
+        BrowserEnvironment(address=site.origin).observe()
+
+
+def test_an_unreachable_address_is_one_line(site: Site, browse: Browse):
+    site.close()
+    with pytest.raises(
+        EnvironmentFailure, match=r"cannot open http://127.0.0.1:\d+/: Connect call failed|refused"
+    ) as caught:
+        browse(site, "")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_browser_that_was_killed_is_a_failure_and_can_be_begun_again(chromium: str, site: Site):
+    site.pages["/"] = "<h1>Here</h1>"
+    with BrowserEnvironment(address=site.origin) as environment:
+        pictures = MemoryPictures()
+        environment.reset("look", pictures=pictures)
+        running = environment._chromium
+        assert running is not None
+        running.background.run(running.browser.close(), timeout_s=10)
+        with pytest.raises(EnvironmentFailure):
+            environment.observe()
+        assert environment.reset("look", pictures=pictures).elements[0].name == "Here"
