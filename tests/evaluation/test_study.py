@@ -184,4 +184,4 @@ def test_the_report_links_to_a_success_and_a_failure(tmp_path: Path) -> None:
     assert figures["config"]["seeds"] == [0, 1]
     table = (tmp_path / "table.md").read_text()
     assert table == as_markdown(table_of(summarise(given, results)))
-    assert f"| kiwi | 2/2 | 0/2 (2 errors) |" in table
+    assert "| kiwi | 2/2 | 0/2 (2 errors) |" in table
