@@ -312,7 +312,7 @@ def _checked_lines(path: Path, whole: Sequence[bytes], elements: ElementTable) -
         body = _unsealed(line)
         if body is None:
             raise TrajectoryError(f"{path}: line {number} was edited or damaged: it does not fit its own digest")
-        record = cast("dict[str, Any]", json.loads(body))
+        record = _record(path, number, body)
         if record.get("version", 0) > TRACE_VERSION:
             raise TrajectoryError(
                 f"{path} has trace version {record['version']}, this mmi_agent reads up to {TRACE_VERSION}: upgrade it"
@@ -323,6 +323,16 @@ def _checked_lines(path: Path, whole: Sequence[bytes], elements: ElementTable) -
             )
         yield _parsed(path, number, record, elements)
         previous = line
+
+
+def _record(path: Path, number: int, body: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(body)
+    except ValueError:
+        record = None
+    if not isinstance(record, dict):
+        raise TrajectoryError(f"{path}: line {number} is sealed, but is no JSON object")
+    return cast("dict[str, Any]", record)
 
 
 def _parsed(path: Path, number: int, record: dict[str, Any], elements: ElementTable) -> Any:

@@ -81,6 +81,13 @@ def test_a_newer_version_is_refused_by_name(left: Run) -> None:
         read_trajectory(left.folder)
 
 
+def test_a_sealed_line_that_is_no_json_is_one_line_too(left: Run) -> None:
+    path = left.folder / "trajectory.jsonl"
+    path.write_bytes(seal(b'{"record": start}') + b"\n" + path.read_bytes())
+    with pytest.raises(TrajectoryError, match="line 1 is sealed, but is no JSON object"):
+        read_trajectory(left.folder)
+
+
 def test_missing_pictures_are_named(left: Run) -> None:
     gone = read_trajectory(left.folder).steps[1].intent.observation.pictures[0].digest
     (left.folder / "pictures" / f"{gone}.png").unlink()
