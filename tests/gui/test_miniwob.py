@@ -1,6 +1,8 @@
 import random
+import re
 from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from mmi_gui import MiniWobEnvironment, miniwob_tasks
@@ -102,3 +104,10 @@ def test_a_page_that_was_left_is_begun_anew(world: MiniWobEnvironment):
 def test_an_unknown_task_offers_the_nearest():
     with pytest.raises(UnknownNameError, match="did you mean 'click-button'"):
         MiniWobEnvironment("click-buton")
+
+
+def test_the_example_of_the_readme_runs(chromium: str, capsys: pytest.CaptureFixture[str]):
+    readme = Path(__file__).parents[2] / "environments" / "gui" / "README.md"
+    blocks = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
+    exec(blocks[0], {})
+    assert "success=True" in capsys.readouterr().out

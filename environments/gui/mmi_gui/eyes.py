@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,14 +57,14 @@ async def look(session: DevTools, view: Transform) -> Sight:
     controls = find_candidates(layout)
     order = {node: place for place, node in enumerate(layout.nodes)}
     found = sorted([*controls, *find_texts(layout, controls)], key=lambda candidate: order[candidate.node])
-    elements, marked = await _mark(session, found, view)
+    shown = found[:MAX_ELEMENTS]
     remarks = [out_of_view(layout)]
-    if len(marked) > MAX_ELEMENTS:
-        remarks.append(f"{len(found) - MAX_ELEMENTS} more elements are in view but not listed")
+    if len(found) > len(shown):
+        remarks.append("more elements are in view but not listed")
     return Sight(
         png=shot,
-        elements=elements[:MAX_ELEMENTS],
-        marked=marked,
+        elements=await _mark(session, shown, view),
+        marked=dict(enumerate(shown, 1)),
         nodes={node.backend_id: node for node in layout.nodes},
         address=layout.address,
         title=layout.title,
@@ -88,16 +88,12 @@ async def _screenshot(session: DevTools, view: Transform) -> bytes:
     return base64.b64decode(answer["data"])
 
 
-async def _mark(
-    session: DevTools, found: list[Candidate], view: Transform
-) -> tuple[tuple[Element, ...], dict[int, Candidate]]:
-    accessible = await asyncio.gather(*(_accessible(session, candidate) for candidate in found))
-    elements: list[Element] = []
-    for mark, (candidate, node) in enumerate(zip(found, accessible, strict=True), 1):
-        role, name, value, states, source = describe(candidate, node)
-        box = view.box(*candidate.box)
-        elements.append(Element(mark=mark, role=role, name=name, value=value, states=states, box=box, source=source))
-    return tuple(elements), dict(enumerate(found, 1))
+async def _mark(session: DevTools, shown: Sequence[Candidate], view: Transform) -> tuple[Element, ...]:
+    accessible = await asyncio.gather(*(_accessible(session, candidate) for candidate in shown))
+    return tuple(
+        Element(mark=mark, box=view.box(*candidate.box), **describe(candidate, node)._asdict())
+        for mark, (candidate, node) in enumerate(zip(shown, accessible, strict=True), 1)
+    )
 
 
 async def _accessible(session: DevTools, candidate: Candidate) -> Mapping[str, Any] | None:

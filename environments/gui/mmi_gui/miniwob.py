@@ -109,6 +109,10 @@ class MiniWobEnvironment(WebEnvironment):
                 self._verdict = Verdict(success=reward > 0, reward=reward, reason=said)
         return self._verdict
 
+    def _shown_address(self, address: str) -> str:
+        """Where the pages lie on this machine is nobody's business."""
+        return address.removeprefix(f"{_pages().as_uri()}/")
+
     def _start_browser(self) -> None:
         self._open(AllowList.of([f"{_pages().as_uri()}/"]))
         self._loaded = None

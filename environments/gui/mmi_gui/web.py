@@ -82,7 +82,12 @@ class WebEnvironment:
         except TimeoutError:
             sight, news = self._look_again()
         assert self._pictures is not None
-        lines = [f"Address: {sight.address[:300]}", f"Title: {sight.title[:300]}", sight.remark, *news]
+        lines = [
+            f"Address: {self._shown_address(sight.address)[:300]}",
+            f"Title: {sight.title[:300]}",
+            sight.remark,
+            *news,
+        ]
         return Observation(
             pictures=(self._pictures.put(sight.png),),
             text="\n".join(filter(None, lines)),
@@ -95,6 +100,10 @@ class WebEnvironment:
         self._tabs = self._hands = None
         if chromium is not None:
             chromium.close()
+
+    def _shown_address(self, address: str) -> str:
+        """How the address of the page is told."""
+        return address
 
     def _open(self, allowed: AllowList) -> Tabs:
         """Starts the browser if it does not run, and gives it an empty window in place of the one before."""
