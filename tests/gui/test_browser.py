@@ -315,6 +315,13 @@ def test_an_unreachable_address_is_one_line(site: Site, browse: Browse):
     assert "\n" not in str(caught.value)
 
 
+def test_a_link_to_nowhere_leads_back_and_says_so(site: Site, elsewhere: Site, browse: Browse):
+    elsewhere.close()
+    browser = browse(site, f'<a href="{elsewhere.origin}/gone">Go</a>', allow=[elsewhere.origin])
+    assert f"{elsewhere.origin}/gone could not be opened" in browser.click("Go").text
+    assert browser.find("Go")
+
+
 def test_a_browser_that_was_killed_is_a_failure_and_can_be_begun_again(chromium: str, site: Site):
     site.pages["/"] = "<h1>Here</h1>"
     with BrowserEnvironment(address=site.origin) as environment:

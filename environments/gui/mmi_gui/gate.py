@@ -15,6 +15,7 @@ __all__ = ["Gate"]
 
 _MAX_HEAD_BYTES = 256 * 1024
 _TIMEOUT_S = 30
+_ERRANDS = {"connectivitycheck.gstatic.com", "content-autofill.googleapis.com"}  # Chromium's own, no page's doing
 _HOP_BY_HOP = ("proxy-", "connection:", "keep-alive:")
 
 
@@ -64,7 +65,7 @@ class Gate:
         parts = urlsplit(f"//{target}")
         host, port = parts.hostname or "", parts.port or 443
         if not self.allowed.permits_host(host, port):
-            self.blocked[f"https://{host}" if port == 443 else f"{host}:{port}"] += 1  # who knows what would be spoken
+            self._count(host, f"https://{host}" if port == 443 else f"{host}:{port}")
             writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
             return
         upstream = await self._connect(host, port)
@@ -79,7 +80,7 @@ class Gate:
     ) -> None:
         origin = origin_of(target)
         if origin is None or not self.allowed.permits(target):
-            self.blocked[str(origin or target[:80])] += 1
+            self._count(origin.host if origin else "", str(origin or target[:80]))
             # "no content" leaves the page that asked where it is, also where a redirect led here
             writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
             return
@@ -90,6 +91,10 @@ class Gate:
         upstream[1].write(request)
         # one request a connection, and no more of the body than it announces: what follows could be for another host
         await asyncio.gather(_pipe(reader, upstream[1], body_bytes), _pipe(upstream[0], writer))
+
+    def _count(self, host: str, shown: str) -> None:
+        if host not in _ERRANDS:
+            self.blocked[shown] += 1
 
     async def _connect(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         try:

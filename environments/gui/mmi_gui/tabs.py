@@ -25,6 +25,7 @@ _QUIET_TIMEOUT_S = 1.0
 _LATE_NEWS_S = 0.1
 _MAX_TABS = 8
 _MAX_NEWS = 8
+_SIGNS_OF_THE_GATE = ("ERR_ABORTED", "ERR_TUNNEL_CONNECTION_FAILED")
 _TICK = "new Promise(done => { requestAnimationFrame(() => setTimeout(done)); setTimeout(done, 60) })"
 
 
@@ -56,6 +57,7 @@ class Tabs:
         self._opened_from: dict[Page, Page] = {}
         self._crashed: set[Page] = set()
         self._address = "about:blank"
+        self._failure = ""
 
     @classmethod
     async def open(
@@ -101,7 +103,7 @@ class Tabs:
         except PlaywrightTimeout as error:
             raise ActionError(f"{address} did not load within {LOAD_TIMEOUT_S:g} s") from error
         except Error as error:
-            if self._gate.blocked:
+            if self._gate.blocked and any(sign in error.message for sign in _SIGNS_OF_THE_GATE):
                 raise ActionError(f"{address} leads to what is not allowed") from error
             reason = self._why_unreachable(address) or _first_line(error)
             raise ActionError(f"cannot open {address}: {reason}") from error
@@ -190,7 +192,10 @@ class Tabs:
             await self.page.goto(address, wait_until="domcontentloaded", timeout=_PROBE_TIMEOUT_S * 1000)
 
     async def _return(self) -> None:
-        """Leaves an address that is not allowed, where the gate let nothing of it through."""
+        """Leaves an error page, and an address that is not allowed, of which the gate let nothing through."""
+        if not self._gate.blocked and self._failure:
+            self._tell(self._failure)
+        self._failure = ""
         with contextlib.suppress(Error):
             await self.page.go_back(wait_until="domcontentloaded", timeout=LOAD_TIMEOUT_S * 1000)
         if not self.allowed.permits(self.page.url):
@@ -264,6 +269,7 @@ class Tabs:
     def _on_request_failed(self, page: Page, request: Request) -> None:
         self._requests.discard(request)
         if _loads_page(request, page):
+            self._failure = f"{request.url[:200]} could not be opened: {request.failure}"
             # it may have turned into a download, of which the news is still to come
             asyncio.get_running_loop().call_later(_LATE_NEWS_S, self._loading.discard, page)
 
