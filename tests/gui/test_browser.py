@@ -211,7 +211,9 @@ def test_dialogs_are_told_and_answered(site: Site, browse: Browse):
 def test_downloads_are_stopped(site: Site, browse: Browse):
     site.pages["/file"] = (200, {"Content-Disposition": "attachment; filename=evil.sh"}, "#!")
     browser = browse(site, '<a href="/file">Get</a>')
-    assert "a download was stopped: 'evil.sh'" in browser.click("Get").text
+    browser.click("Get")
+    browser.do("wait", seconds=0.3)
+    assert "a download was stopped: 'evil.sh'" in browser.told
     assert browser.find("Get")
 
 
@@ -220,6 +222,7 @@ def test_new_tabs_are_shown_and_closed_ones_left(site: Site, browse: Browse):
     browser = browse(site, '<a href="/second" target=_blank rel=opener>More</a>')
     assert "a new tab was opened and is shown now" in browser.click("More").text
     browser.click("Leave")
+    browser.do("wait", seconds=0.3)
     assert "the tab was closed" in browser.told
     assert browser.find("More")
 
@@ -318,7 +321,9 @@ def test_an_unreachable_address_is_one_line(site: Site, browse: Browse):
 def test_a_link_to_nowhere_leads_back_and_says_so(site: Site, elsewhere: Site, browse: Browse):
     elsewhere.close()
     browser = browse(site, f'<a href="{elsewhere.origin}/gone">Go</a>', allow=[elsewhere.origin])
-    assert f"{elsewhere.origin}/gone could not be opened" in browser.click("Go").text
+    browser.click("Go")
+    browser.do("wait", seconds=0.3)
+    assert f"{elsewhere.origin}/gone could not be opened" in browser.told
     assert browser.find("Go")
 
 
