@@ -12,13 +12,16 @@ from mmi_agent.inference.grammar import CallSchema, Grammar
 from mmi_agent.inference.loading import LoadedModel, load_model
 from mmi_agent.inference.prompts import ChatPrompt
 from mmi_agent.policy import Context
-from mmi_agent.tool import FINISH, Tool, parameters
+from mmi_agent.tool import FINISH, FunctionTool, Tool, parameters
 from mmi_agent.types import Block, Observation, Text, ToolCall
 
 __all__ = ["ModelPolicy", "Strategy", "load_policy"]
 
 Strategy = Literal["channel", "decode"]
-"""How a call is chosen: by ranking drafts through the noisy channel, or by writing it token by token."""
+"""How a call is chosen: by ranking drafts through the noisy channel, or by writing it token by token.
+
+The channel needs tools that can tell what they do (`FunctionTool.told`); where none can, the call is written.
+"""
 
 _THOUGHT_TOKENS = 32
 _FINISH_MARGIN = 3.0  # nats by which every further act must make the instruction less likely before the run is finished
@@ -91,7 +94,7 @@ class ModelPolicy:
         self.usage = {"reused": 0, "read": 0, "written": 0}
         document = self._open(context)
         try:
-            if self._strategy == "channel":
+            if self._strategy == "channel" and any(isinstance(t, FunctionTool) and t.told for t in context.tools):
                 yield from self._rank(document, context)
             else:
                 yield from self._write(document, context)

@@ -47,6 +47,13 @@ def test_every_call_of_a_random_model_fits_its_schema(tiny: LoadedModel, tempera
             assert call.arguments["mark"] in [element.mark for element in context.observation.elements]
 
 
+def test_where_no_tool_can_tell_what_it_does_the_call_is_written(tiny: LoadedModel) -> None:
+    context = _context(2)
+    calls = [[*ModelPolicy(tiny, strategy=strategy).decide(context)][-1] for strategy in ("channel", "decode")]
+    written = [(call.name, call.arguments) for call in calls if isinstance(call, ToolCall)]
+    assert written[0] == written[1]
+
+
 def test_a_tool_for_elements_that_are_not_there_is_not_offered() -> None:
     tools = _context(0).tools
     offered = [schema.name for schema in call_schemas(tools, Observation())]
