@@ -303,6 +303,8 @@ def test_what_the_user_gave_is_checked_first(site: Site):
         BrowserEnvironment(address="ftp://example.org")
     with pytest.raises(ConfigError, match="1 to 8192 px"):
         BrowserEnvironment(width_px=0)
+    with pytest.raises(ConfigError, match="--at ADDRESS"):
+        BrowserEnvironment().reset("look around", pictures=MemoryPictures())
     with pytest.raises(ConfigError, match="needs a task"):
         BrowserEnvironment(address=site.origin).reset(pictures=MemoryPictures())
     with pytest.raises(EnvironmentFailure, match="reset comes first"):

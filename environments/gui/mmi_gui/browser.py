@@ -55,12 +55,14 @@ class BrowserEnvironment(WebEnvironment):
         """Opens the address in an empty profile; pages know nothing of seeds.
 
         Raises:
-            ConfigError: If no task is given.
+            ConfigError: If no task is given, or no address may be reached.
             EnvironmentFailure: If the address cannot be reached.
             MissingDependencyError: If there is no browser.
         """
         if not task:
             raise ConfigError("a browser needs a task: say what is to be done")
+        if self._address is None and not self._allowed.origins:
+            raise ConfigError("a browser may reach nothing yet: give it an address to begin at (mmi run --at ADDRESS)")
         self._instruction = task
         self._pictures = pictures
         tabs = self._open(self._allowed)
