@@ -1,7 +1,8 @@
 """Finds environments by name, and loads only the one that is asked for.
 
-A name is `<entry point>` or `<entry point>:<task>`, as in "gui/browser" and "gui/miniwob:click-test". Somebody's own class
-is named by its import path instead: "my_package.module:MyEnvironment", or with a task, "my_package:MyEnvironment:task".
+A name is `<entry point>` or `<entry point>:<task>`, as in "gui/browser" and "gui/miniwob:click-test". Somebody's own
+class is named by its import path instead: "my_package.module:MyEnvironment", or with a task,
+"my_package:MyEnvironment:task".
 """
 
 from collections.abc import Callable
