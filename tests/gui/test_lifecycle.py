@@ -9,9 +9,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from mmi_gui import BrowserEnvironment
 from mmi_gui.chromium import find_chromium
 
 from mmi_agent.errors import MissingDependencyError
+from mmi_agent.pictures import MemoryPictures
 
 pytestmark = pytest.mark.browser
 
@@ -69,3 +71,18 @@ def test_without_a_browser_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("MMI_CHROMIUM", "/nowhere/chrome")
     with pytest.raises(MissingDependencyError, match="'/nowhere/chrome'"):
         find_chromium()
+
+
+def test_a_browser_that_froze_is_replaced_by_a_new_one(tmp_path: Path, chromium: str):
+    page = tmp_path / "page.html"
+    page.write_text("<button>Hello</button>")
+    with BrowserEnvironment(address=page.as_uri()) as environment:
+        environment.reset("press it", pictures=MemoryPictures())
+        frozen = [child for child in psutil.Process().children(recursive=True) if "chrom" in child.name()]
+        for process in frozen:
+            process.suspend()
+        seen = environment.observe()
+        assert [element.name for element in seen.elements] == ["Hello"]
+        assert "replaced by a new one" in seen.text
+    psutil.wait_procs(frozen, timeout=5)
+    assert not [process for process in frozen if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]

@@ -1,8 +1,10 @@
 """Finds Chromium, starts it, and sees to it that nothing of it is left behind."""
 
+import asyncio
 import os
 import shutil
 import weakref
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +17,7 @@ __all__ = ["Chromium", "find_chromium"]
 
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "microsoft-edge", "brave-browser")
 _START_TIMEOUT_S = 60
+_CLOSE_TIMEOUT_S = 2
 
 _DISABLED_FEATURES = (
     "AutofillServerCommunication",  # asks a server about every form
@@ -137,10 +140,8 @@ async def _start(path: str) -> _Running:
 
 def _stop(running: _Running, background: Background) -> None:
     async def stop() -> None:
-        try:
-            await running.browser.close()
-        except Error:
-            pass  # it is gone already
+        with suppress(Error, TimeoutError):  # it is gone already, or does not hear: the driver ends it then
+            await asyncio.wait_for(running.browser.close(), _CLOSE_TIMEOUT_S)
         await running.playwright.stop()
 
     try:

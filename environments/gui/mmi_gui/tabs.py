@@ -42,6 +42,7 @@ class Tabs:
     Attributes:
         page: The page that is looked at and acted on.
         next_answer: Accepts the next dialog; without it, questions are dismissed.
+        address: The address of the last page that could be looked at.
     """
 
     def __init__(self, context: BrowserContext, allowed: AllowList, gate: Gate) -> None:
@@ -56,7 +57,7 @@ class Tabs:
         self._requests: set[Request] = set()
         self._opened_from: dict[Page, Page] = {}
         self._crashed: set[Page] = set()
-        self._address = "about:blank"
+        self.address = "about:blank"
         self._failure = ""
 
     @classmethod
@@ -157,7 +158,7 @@ class Tabs:
     async def repair(self) -> None:
         """Sees to it that there is a living page, and that it shows what is allowed."""
         if self.page in self._crashed:
-            self._tell("the page crashed and was opened again")
+            self.tell("the page crashed and was opened again")
             await self._replace()
         elif self.page.is_closed():
             await self._leave_closed()
@@ -169,32 +170,32 @@ class Tabs:
 
     def remember(self, address: str) -> None:
         """Notes the address of a page that could be looked at: what goes wrong from here on leads back there."""
-        self._address = address
+        self.address = address
 
     async def _leave_closed(self) -> None:
         back = self._opened_from.get(self.page)
         if back is None or back.is_closed():
             back = next((page for page in reversed(self._context.pages) if not page.is_closed()), None)
         if back is None:
-            self._tell("the last tab was closed; a new one shows the page that was open")
+            self.tell("the last tab was closed; a new one shows the page that was open")
             await self._replace()
         else:
-            self._tell(f"the tab was closed; shown now: {back.url[:200]}")
+            self.tell(f"the tab was closed; shown now: {back.url[:200]}")
             self.page = back
 
     async def _replace(self) -> None:
         """Goes on in a new tab at the address of the old one."""
-        old, address = self.page, self._address
+        old, address = self.page, self.address
         self.page = await self._context.new_page()
-        with contextlib.suppress(Error):
-            await old.close()
+        with contextlib.suppress(Error, TimeoutError):
+            await asyncio.wait_for(old.close(), _PROBE_TIMEOUT_S)  # one that reloads for ever may not hear it
         with contextlib.suppress(Error):
             await self.page.goto(address, wait_until="domcontentloaded", timeout=_PROBE_TIMEOUT_S * 1000)
 
     async def _return(self) -> None:
         """Leaves an error page, and an address that is not allowed, of which the gate let nothing through."""
         if not self._gate.blocked and self._failure:
-            self._tell(self._failure)
+            self.tell(self._failure)
         self._failure = ""
         with contextlib.suppress(Error):
             await self.page.go_back(wait_until="domcontentloaded", timeout=LOAD_TIMEOUT_S * 1000)
@@ -209,9 +210,9 @@ class Tabs:
         try:
             # a page that was led away before it had painted anything may run, and never paint again
             await self._probe("Page.captureScreenshot")
-            self._tell("a script of the page ran for too long and was ended")
+            self.tell("a script of the page ran for too long and was ended")
         except (Error, TimeoutError):
-            self._tell("the page did not answer and was left for the one before")
+            self.tell("the page did not answer and was left for the one before")
             await self._replace()
 
     async def _probe(self, method: str) -> None:
@@ -223,7 +224,7 @@ class Tabs:
         page.on("crash", self._on_crash)
         page.on("dialog", self._on_dialog)
         page.on("download", self._on_download)
-        page.on("filechooser", lambda _: self._tell("the page asked for a file; none was given"))
+        page.on("filechooser", lambda _: self.tell("the page asked for a file; none was given"))
         page.on("domcontentloaded", lambda page: self._loading.discard(page))  # Playwright marks it: no builtin
         page.on("request", lambda request: self._on_request(page, request))
         page.on("requestfinished", lambda request: self._requests.discard(request))
@@ -236,10 +237,10 @@ class Tabs:
             return  # one of ours
         self._opened_from[page] = opener
         if len(self._context.pages) > _MAX_TABS:
-            self._tell("the page opened too many tabs; one was closed")
+            self.tell("the page opened too many tabs; one was closed")
             await page.close()
             return
-        self._tell("a new tab was opened and is shown now")
+        self.tell("a new tab was opened and is shown now")
         self.page = page
 
     def _on_close(self, page: Page) -> None:
@@ -256,10 +257,10 @@ class Tabs:
         said = f": {dialog.message[:300]!r}" if dialog.message else ""
         with contextlib.suppress(Error):
             await (dialog.accept(answer.text if answer else "") if accepted else dialog.dismiss())
-        self._tell(f"a dialog ({dialog.type}) appeared{said}{how}")
+        self.tell(f"a dialog ({dialog.type}) appeared{said}{how}")
 
     def _on_download(self, download: Download) -> None:
-        self._tell(f"a download was stopped: {download.suggested_filename[:100]!r}")
+        self.tell(f"a download was stopped: {download.suggested_filename[:100]!r}")
 
     def _on_request(self, page: Page, request: Request) -> None:
         self._requests.add(request)
@@ -282,7 +283,8 @@ class Tabs:
                 self._gate.blocked[str(origin_of(request.url) or request.url[:80])] += 1
                 await route.abort("aborted" if request.is_navigation_request() else "blockedbyclient")
 
-    def _tell(self, news: str) -> None:
+    def tell(self, news: str) -> None:
+        """Adds to what `take_news` returns."""
         self._news.append(news)
 
 

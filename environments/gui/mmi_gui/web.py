@@ -1,6 +1,7 @@
 """What the environments of web pages have in common: one browser, eyes and hands, and a time limit on everything."""
 
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -159,8 +160,16 @@ class WebEnvironment:
         assert self._tabs is not None
         try:
             self._run(self._tabs.mend(), timeout_s=_MEND_TIMEOUT_S)
-        except TimeoutError as error:
-            raise EnvironmentFailure(f"{self.name}: Chromium does not answer") from error
+        except TimeoutError:
+            self._begin_anew(self._tabs)
+
+    def _begin_anew(self, lost: Tabs) -> None:
+        """Ends a browser that does not answer, and opens the page before in a new one; what it stored is lost."""
+        self.close()
+        tabs = self._open(lost.allowed)
+        tabs.tell("the browser did not answer and was replaced by a new one, which has forgotten everything")
+        with suppress(ActionError, TimeoutError):
+            self._run(tabs.goto(lost.address), timeout_s=_ACT_TIMEOUT_S)
 
     async def _look(self) -> tuple[Sight, list[str]]:
         assert self._tabs is not None
