@@ -39,6 +39,7 @@ def run(
     Examples:
       mmi run --at https://example.org "Open the page with more information"
       mmi run --at shop.example.org --allow https://pay.example.org "Put a red cup into the basket"
+      mmi run --at https://example.org --approve click,type_text "Look for cups"
       mmi run --env gui/miniwob:click-test
       mmi run --env gui/miniwob:enter-text --policy random --seed 3
 

@@ -9,6 +9,7 @@ from mmi_gui.hands import Hands
 
 from mmi_agent.errors import ConfigError, EnvironmentFailure
 from mmi_agent.pictures import MemoryPictures
+from mmi_agent.tool import effect_of
 from mmi_agent.types import Outcome
 
 pytestmark = pytest.mark.browser
@@ -309,6 +310,19 @@ def test_what_the_user_gave_is_checked_first(site: Site):
         BrowserEnvironment(address=site.origin).reset(pictures=MemoryPictures())
     with pytest.raises(EnvironmentFailure, match="reset comes first"):
         BrowserEnvironment(address=site.origin).observe()
+
+
+@pytest.mark.parametrize(
+    ("origins", "effect"),
+    [
+        (["http://127.0.0.1:8000/a", "http://[::1]", "http://app.localhost"], "reversible"),
+        (["http://127.0.0.1:8000", "https://example.org"], "consequential"),
+        (["http://127.0.0.1.example.org"], "consequential"),
+    ],
+)
+def test_input_is_asked_about_on_machines_of_others(origins: list[str], effect: str):
+    browser = BrowserEnvironment(address=origins[0], allow=origins[1:])
+    assert effect_of(next(tool for tool in browser.tools if tool.name == "click")) == effect
 
 
 def test_an_unreachable_address_is_one_line(site: Site, browse: Browse):

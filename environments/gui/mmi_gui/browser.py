@@ -27,8 +27,9 @@ class BrowserEnvironment(WebEnvironment):
         width_px: Width of the viewport in CSS pixels.
         height_px: Height of the viewport in CSS pixels.
         pixel_ratio: Pixels of the picture per CSS pixel.
-        input_effect: What clicks and keys can do to the world behind the allowed origins. "reversible" lets the agent
-            work on them by itself; "consequential" has the guard ask about each.
+        input_effect: What clicks and keys can do to the world behind the pages. "consequential" has the guard ask about
+            each, "reversible" lets the agent work by itself. None is "reversible" where all origins are on this
+            machine, and "consequential" on everybody else's.
 
     Raises:
         ConfigError: If an address is none.
@@ -44,10 +45,11 @@ class BrowserEnvironment(WebEnvironment):
         width_px: int = 1280,
         height_px: int = 720,
         pixel_ratio: float = 1,
-        input_effect: Effect = "reversible",
+        input_effect: Effect | None = None,
     ) -> None:
-        super().__init__(width_px=width_px, height_px=height_px, pixel_ratio=pixel_ratio, input_effect=input_effect)
         self._allowed = AllowList.of([*([address] if address else []), *allow])
+        effect = input_effect or ("reversible" if self._allowed.is_local else "consequential")
+        super().__init__(width_px=width_px, height_px=height_px, pixel_ratio=pixel_ratio, input_effect=effect)
         self._address = address if address is None or "://" in address else f"https://{address}"
         self._tools = (*self._tools, *browsing_tools(self._perform))
 

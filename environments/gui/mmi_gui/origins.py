@@ -5,7 +5,9 @@ Only says yes or no. `gate` keeps the network to it, `tabs` keeps the pages to i
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -63,6 +65,15 @@ class Origin:
             return Path(other.host).is_relative_to(self.host)
         return self.holds_host(other.host)
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine: a file, or a loopback host."""
+        if self.scheme == "file" or self.host == "localhost" or self.host.endswith(".localhost"):
+            return True
+        with suppress(ValueError):
+            return ip_address(self.host).is_loopback
+        return False
+
     def holds_host(self, host: str) -> bool:
         """Whether that host is this one or lies below its wildcard."""
         return host == self.host or (self.host.startswith("*.") and host.endswith(self.host[1:]))
@@ -111,6 +122,11 @@ class AllowList:
             ConfigError: If one of them is no address.
         """
         return cls(tuple(dict.fromkeys(Origin.parse(address) for address in addresses)))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether all of them are on this machine."""
+        return all(origin.is_local for origin in self.origins)
 
     def __str__(self) -> str:
         return ", ".join(map(str, self.origins)) or "nothing"
