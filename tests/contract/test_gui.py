@@ -1,19 +1,9 @@
 import pytest
 from mmi_gui import BrowserEnvironment, MiniWobEnvironment
-from mmi_gui.chromium import find_chromium
 
-from mmi_agent.errors import MissingDependencyError
 from mmi_agent.testing import check_environment
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(autouse=True)
-def _chromium() -> None:
-    try:
-        find_chromium()
-    except MissingDependencyError as error:
-        pytest.skip(str(error))
 
 
 def test_a_browser_keeps_the_contract(tmp_path):

@@ -6,15 +6,10 @@ from loopback import Browsing, Site
 from mmi_gui import BrowserEnvironment
 from mmi_gui.chromium import Chromium, find_chromium
 
-from mmi_agent.errors import MissingDependencyError
-
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    try:
-        return find_chromium()
-    except MissingDependencyError as error:
-        pytest.skip(str(error))
+    return find_chromium()
 
 
 @pytest.fixture

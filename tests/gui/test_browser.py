@@ -292,11 +292,20 @@ def test_strange_text_and_sizes_do_no_harm(site: Site, browse: Browse):
     assert huge.find("Huge")
 
 
-def test_ten_thousand_elements_are_cut_to_what_a_policy_can_read(site: Site, browse: Browse):
-    browser = browse(site, "".join(f"<a href='#{i}'>l{i}</a> " for i in range(10000)))
+def test_thousands_of_elements_are_cut_to_what_a_policy_can_read(site: Site, browse: Browse):
+    browser = browse(site, "".join(f"<a href='#{i}'>l{i}</a> " for i in range(3000)))
     assert len(browser.seen.elements) == 400
     assert "not listed" in browser.seen.text
     assert "more below" in browser.seen.text
+
+
+def test_a_page_too_large_to_be_read_in_time_is_still_seen(site: Site, browse: Browse, monkeypatch: pytest.MonkeyPatch):
+    browser = browse(site, "".join(f"<a href='#{i}'>l{i}</a> " for i in range(3000)))
+    monkeypatch.setattr("mmi_gui.web._LOOK_TIMEOUT_S", 0.05)
+    browser.look()
+    assert browser.seen.pictures
+    assert not browser.seen.elements
+    assert "too large to be read" in browser.seen.text
 
 
 def test_what_the_user_gave_is_checked_first(site: Site):

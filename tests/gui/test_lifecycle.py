@@ -76,9 +76,11 @@ def test_without_a_browser_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch, t
 def test_a_browser_that_froze_is_replaced_by_a_new_one(tmp_path: Path, chromium: str):
     page = tmp_path / "page.html"
     page.write_text("<button>Hello</button>")
+    others = {child.pid for child in psutil.Process().children(recursive=True)}
     with BrowserEnvironment(address=page.as_uri()) as environment:
         environment.reset("press it", pictures=MemoryPictures())
-        frozen = [child for child in psutil.Process().children(recursive=True) if "chrom" in child.name()]
+        children = psutil.Process().children(recursive=True)
+        frozen = [child for child in children if child.pid not in others and "chrom" in child.name()]
         for process in frozen:
             process.suspend()
         seen = environment.observe()

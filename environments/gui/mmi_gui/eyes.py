@@ -14,7 +14,7 @@ from mmi_gui.elements import MAX_ELEMENTS, Candidate, describe, find_candidates,
 from mmi_gui.snapshot import STYLES, Node, read_snapshot
 from mmi_gui.transform import Transform
 
-__all__ = ["Sight", "look"]
+__all__ = ["Sight", "glimpse", "look"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,13 @@ async def look(session: DevTools, view: Transform) -> Sight:
         title=layout.title,
         remark="\n".join(filter(None, remarks)),
     )
+
+
+async def glimpse(session: DevTools, view: Transform, address: str) -> Sight:
+    """Takes a picture and marks nothing: what is left of a page that cannot be read in time."""
+    png = await _screenshot(session, view)
+    remark = "the page is too large to be read in time: nothing in it is marked"
+    return Sight(png=png, elements=(), marked={}, nodes={}, address=address, title="", remark=remark)
 
 
 async def _screenshot(session: DevTools, view: Transform) -> bytes:

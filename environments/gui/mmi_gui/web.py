@@ -12,7 +12,7 @@ from mmi_agent.pictures import PictureStore
 from mmi_agent.tool import Tool
 from mmi_agent.types import Effect, Observation, Outcome
 from mmi_gui.chromium import Chromium
-from mmi_gui.eyes import Sight, look
+from mmi_gui.eyes import Sight, glimpse, look
 from mmi_gui.hands import Hands
 from mmi_gui.origins import AllowList
 from mmi_gui.tabs import Tabs
@@ -24,6 +24,7 @@ __all__ = ["WebEnvironment"]
 _ACT_TIMEOUT_S = 5.5
 _SETTLE_TIMEOUT_S = 5.0
 _LOOK_TIMEOUT_S = 4.0
+_GLIMPSE_TIMEOUT_S = 4.0
 _MEND_TIMEOUT_S = 4.0
 _OPEN_TIMEOUT_S = 20.0
 _LOOKS = 3
@@ -192,8 +193,19 @@ class WebEnvironment:
         self._mend()
         try:
             return self._run(self._look(), timeout_s=_LOOK_TIMEOUT_S)
+        except TimeoutError:
+            pass
+        try:
+            return self._run(self._glimpse(), timeout_s=_GLIMPSE_TIMEOUT_S)
         except TimeoutError as error:
             raise EnvironmentFailure(f"{self.name}: the page cannot be looked at") from error
+
+    async def _glimpse(self) -> tuple[Sight, list[str]]:
+        assert self._tabs is not None
+        assert self._hands is not None
+        sight = await glimpse(await self._tabs.devtools(), self._view, self._tabs.page.url)
+        self._hands.sight = sight
+        return sight, self._tabs.take_news()
 
 
 async def _attempt(deed: Coroutine[Any, Any, str]) -> Outcome:
