@@ -43,7 +43,8 @@ def make_policy(name: str, *, weights: str | None = None, progress: Callable[[st
     """Builds the policy of that name.
 
     Args:
-        name: See the top of this file; also "small:channel", the name under which a run records "small".
+        name: See the top of this file; also "small:channel" and "small:channel:look", as a run records "small" and
+            "small:look".
         weights: Where the language weights of `small` are; None looks in the cache and fetches them once.
         progress: Told what is being done while it takes long.
 
@@ -85,8 +86,8 @@ def _model(
 
 
 def _canonical(name: str) -> str:
-    preset, _, strategy = name.partition(":")
-    return preset if preset in _PRESETS and strategy == "channel" else name
+    preset, *manners = name.split(":")
+    return ":".join([preset, *(m for m in manners if m != "channel")]) if preset in _PRESETS else name
 
 
 def _is_import_path(name: str) -> bool:

@@ -124,7 +124,6 @@ class EchoEnvironment:
                 effect="consequential",
             ),
         )
-        self._closed = False
         self._pictures: PictureStore = MemoryPictures()
         self._begin(None, 0)
 
@@ -189,8 +188,7 @@ class EchoEnvironment:
         )
 
     def close(self) -> None:
-        """Lets go; a second call does nothing."""
-        self._closed = True
+        """Nothing to let go of."""
 
     def _press(self, arguments: _Press) -> Outcome:
         rows = self._rows()

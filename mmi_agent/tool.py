@@ -4,14 +4,14 @@ A LangChain `BaseTool` fits the contract as it is: it has a name, a description,
 of no effect, so it counts as consequential and is asked about before it runs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from pydantic import BaseModel, Field, JsonValue, ValidationError
 
 from mmi_agent.errors import ActionError
-from mmi_agent.types import Effect, Outcome
+from mmi_agent.types import Effect, Element, Outcome
 
 __all__ = [
     "ASK_USER",
@@ -23,6 +23,7 @@ __all__ = [
     "argument_marks",
     "effect_of",
     "element_mark",
+    "fitting_marks",
     "invoke",
     "parameters",
     "parse_arguments",
@@ -99,6 +100,22 @@ def element_mark(*roles: str) -> dict[str, JsonValue]:
         roles: The roles of the elements that the tool is for; none where it is for all.
     """
     return {**ELEMENT_MARK, "x-roles": list(roles)} if roles else {**ELEMENT_MARK}
+
+
+def fitting_marks(field: Mapping[str, Any], elements: Iterable[Element]) -> list[int] | None:
+    """The marks that a field may hold.
+
+    Args:
+        field: The field's JSON schema, as in `parameters(tool)["properties"][name]`.
+        elements: What there is to choose from.
+
+    Returns:
+        The marks of the elements whose role fits; None if the field does not refer to an element.
+    """
+    if field.get("x-refers-to") != "element":
+        return None
+    roles = field.get("x-roles")
+    return [element.mark for element in elements if not roles or element.role in roles]
 
 
 def parameters(tool: Tool) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from mmi_agent.errors import ActionError, PolicyError
 from mmi_agent.policy import Context
-from mmi_agent.tool import ASK_USER, FINISH, parameters, parse_arguments
+from mmi_agent.tool import ASK_USER, FINISH, fitting_marks, parameters, parse_arguments
 from mmi_agent.types import Block, ToolCall
 
 __all__ = ["FirstElementPolicy", "RandomPolicy"]
@@ -61,11 +61,12 @@ class FirstElementPolicy:
         """Writes the call and nothing else: the first tool that needs an element and no more."""
         if not context.observation.elements:
             raise PolicyError("there is no element")
-        first = min(element.mark for element in context.observation.actionable)
+        elements = context.observation.actionable
+        first = min(element.mark for element in elements)
         for tool in context.tools:
             schema = parameters(tool)
             required = schema.get("required", [])
-            if len(required) == 1 and "x-refers-to" in schema["properties"][required[0]]:
+            if len(required) == 1 and fitting_marks(schema["properties"][required[0]], elements) is not None:
                 yield ToolCall(name=tool.name, arguments={required[0]: first})
                 return
         raise PolicyError("no tool takes just an element")
@@ -86,9 +87,8 @@ def _arguments(schema: _Schema, context: Context, chance: random.Random) -> dict
 
 def _value(part: _Schema, defs: dict[str, _Schema], context: Context, chance: random.Random) -> JsonValue:
     """Draws a value that fits a JSON schema."""
-    if "x-refers-to" in part:
-        roles = part.get("x-roles")
-        return _drawn([e.mark for e in context.observation.actionable if not roles or e.role in roles], chance)
+    if (marks := fitting_marks(part, context.observation.actionable)) is not None:
+        return _drawn(marks, chance)
     if "$ref" in part:
         return _value(defs[part["$ref"].rpartition("/")[2]], defs, context, chance)
     if "const" in part:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from mmi_agent.inference.document import Continuation, Document, PictureUnit, ReadCount, Unit
+from mmi_agent.inference.document import Continuation, Document, ReadCount, Unit
 from mmi_agent.inference.drafts import Draft, describe, draft_calls
 from mmi_agent.inference.prompts import ChatPrompt
 from mmi_agent.inference.tokenizer import START_OF_TURN, Tokenizer
@@ -63,7 +63,6 @@ class Ranker:
         self._document = document
         self._tokenizer = tokenizer
         self._chat = ChatPrompt(tokenizer, look=look)
-        self._look = look
 
     def rank(self, context: Context) -> Ranking:
         """Drafts and ranks the calls that were not made yet."""
@@ -88,11 +87,10 @@ class Ranker:
         )
 
     def _telling(self, context: Context, before: Sequence[str]) -> list[Unit]:
-        pictures = [PictureUnit(picture.digest) for picture in context.observation.pictures] if self._look else []
         told = self._tokenizer.encode("A user of a screen")
         for place, act in enumerate(before):
             told += self._tokenizer.encode(f"{', then' if place else ''} {act}")
-        return self._chat.turn("user", [*pictures, *told], closed=False)
+        return self._chat.turn("user", [*self._chat.pictures(context.observation), *told], closed=False)
 
     def _continuation(self, told: str, instruction: str) -> Continuation:
         asked = self._tokenizer.encode(f"{told}. What was the instruction?")
@@ -107,7 +105,7 @@ def told_steps(steps: Sequence[PastStep], tools: Sequence[Tool]) -> list[str]:
     told: list[str] = []
     for step in steps:
         if step.call and step.outcome.status == "done" and (tool := tellers.get(step.call.name)):
-            told.append(_told(tool, step.call.arguments, describe(step.observation.elements)))
+            told.append(_told(tool, step.call.arguments, describe(step.observation.actionable)))
     return told
 
 

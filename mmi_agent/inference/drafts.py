@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from pydantic import JsonValue
 
-from mmi_agent.tool import FunctionTool, Tool, parameters
+from mmi_agent.tool import FunctionTool, Tool, fitting_marks, parameters
 from mmi_agent.types import Element, Observation
 
 __all__ = ["Draft", "draft_calls", "spans"]
@@ -104,24 +104,17 @@ def _draft_tool(
     names = re.findall(r"{(\w+)}", tool.told)
     fields = parameters(tool)["properties"]
     choices = [list(_choices(fields[name], elements, texts)) for name in names]
+    referring = {name for name in names if fitting_marks(fields[name], elements) is not None}
     for values in islice(product(*choices), _MAX_DRAFTS):
         arguments = dict(zip(names, values, strict=True))
-        words = {
-            name: told[cast(int, value)] if _refers_to_element(fields[name]) else str(value)
-            for name, value in arguments.items()
-        }
+        words = {name: told[cast(int, value)] if name in referring else str(value) for name, value in arguments.items()}
         yield Draft(tool=tool.name, arguments=arguments, told=tool.told.format_map(words))
 
 
 def _choices(field: dict[str, Any], elements: Sequence[Element], texts: Sequence[str]) -> Iterator[JsonValue]:
-    if _refers_to_element(field):
-        roles = field.get("x-roles")
-        yield from (element.mark for element in elements if not roles or element.role in roles)
+    if (marks := fitting_marks(field, elements)) is not None:
+        yield from marks
     elif "enum" in field:
         yield from field["enum"]
     elif field.get("type") == "string":
         yield from texts
-
-
-def _refers_to_element(field: dict[str, Any]) -> bool:
-    return field.get("x-refers-to") == "element"

@@ -12,7 +12,7 @@ from mmi_agent.inference.grammar import CallSchema, Grammar
 from mmi_agent.inference.loading import LoadedModel, load_model
 from mmi_agent.inference.prompts import ChatPrompt
 from mmi_agent.policy import Context
-from mmi_agent.tool import FINISH, FunctionTool, Tool, parameters
+from mmi_agent.tool import FINISH, FunctionTool, Tool, fitting_marks, parameters
 from mmi_agent.types import Block, Observation, Text, ToolCall
 
 __all__ = ["ModelPolicy", "Strategy", "load_policy"]
@@ -76,7 +76,7 @@ class ModelPolicy:
         temperature: float = 0.0,
         reuse: bool = True,
     ) -> None:
-        self.name = f"{loaded.preset}:{strategy}"
+        self.name = f"{loaded.preset}:{strategy}" + (":look" if look else "")
         self.usage: dict[str, int] = {}
         self._loaded = loaded
         self._strategy = strategy
@@ -160,21 +160,15 @@ def call_schemas(tools: Sequence[Tool], observation: Observation) -> list[CallSc
     for tool in tools:
         schema = parameters(tool)
         required = set(schema.get("required", ()))
-        fitting = {name: _marks(field, observation) for name, field in schema.get("properties", {}).items()}
+        fields = schema.get("properties", {})
+        fitting = {name: fitting_marks(field, observation.elements) for name, field in fields.items()}
         if any(marks == [] and name in required for name, marks in fitting.items()):
             continue
         for name, marks in fitting.items():
             if marks is not None:
-                schema["properties"][name] = {"enum": [*marks, *([] if name in required else [None])]}
+                fields[name] = {"enum": [*marks, *([] if name in required else [None])]}
         schemas.append(CallSchema(tool.name, schema))
     return schemas
-
-
-def _marks(field: dict[str, object], observation: Observation) -> list[int] | None:
-    if field.get("x-refers-to") != "element":
-        return None
-    roles = field.get("x-roles")
-    return [e.mark for e in observation.elements if not isinstance(roles, list) or e.role in roles]
 
 
 def _explained(candidates: Sequence[Ranked], stay: float) -> str:

@@ -61,6 +61,10 @@ class ChatPrompt:
                 screen = self._now(context, elements)
         return [*head, *(unit for step in steps for unit in step), *screen]
 
+    def pictures(self, observation: Observation) -> list[Unit]:
+        """The pictures of an observation; none for a model that does not look."""
+        return [PictureUnit(picture.digest) for picture in observation.pictures] if self._look else []
+
     def _step(self, step: PastStep) -> list[Unit]:
         return [
             *self.turn("user", self._screen(step.observation, step.observation.elements)),
@@ -84,9 +88,11 @@ class ChatPrompt:
         return f"{_RULES}\nTools:\n{tools}{memories}\nTask: {context.instruction}"
 
     def _screen(self, observation: Observation, elements: Sequence[Element]) -> list[Unit]:
-        pictures = [PictureUnit(picture.digest) for picture in observation.pictures] if self._look else []
         lines = [observation.text, *map(element_line, elements)]
-        return [*pictures, *self._tokenizer.encode("Screen:\n" + "\n".join(line for line in lines if line))]
+        return [
+            *self.pictures(observation),
+            *self._tokenizer.encode("Screen:\n" + "\n".join(line for line in lines if line)),
+        ]
 
 
 def element_line(element: Element) -> str:

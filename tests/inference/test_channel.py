@@ -75,6 +75,16 @@ def test_only_what_was_carried_out_is_told() -> None:
     assert told_steps(steps, TOOLS) == ['typed "{0} {mark}" into the text field "Name"']
 
 
+def test_what_was_done_is_told_as_it_was_drafted() -> None:
+    live, dead = _screen(("button", "Ok"), ("button", "Ok")).elements
+    screen = Observation(elements=(live, dead.model_copy(update={"states": ("disabled",)})))
+    (draft,) = draft_calls("press Ok", screen, [CLICK])
+    step = PastStep(
+        observation=screen, blocks=(), call=ToolCall(name="click", arguments={"mark": 1}), outcome=Outcome()
+    )
+    assert told_steps([step], [CLICK]) == [draft.told]
+
+
 @pytest.mark.weights
 def test_the_untrained_model_knows_what_a_person_wanted() -> None:
     loaded, pictures = load_model("small"), MemoryPictures()

@@ -7,9 +7,11 @@ import pytest
 from mmi_agent.agent.limits import Limits
 from mmi_agent.agent.runtime import Agent
 from mmi_agent.agent.trajectory import read_trajectory
+from mmi_agent.errors import UnknownNameError
 from mmi_agent.inference.loading import LoadedModel, load_model
-from mmi_agent.inference.policy import ModelPolicy, call_schemas
+from mmi_agent.inference.policy import ModelPolicy, Strategy, call_schemas
 from mmi_agent.pictures import MemoryPictures
+from mmi_agent.policies import check_policy
 from mmi_agent.policy import Context
 from mmi_agent.testing import EchoEnvironment
 from mmi_agent.tool import ASK_USER, FINISH, parse_arguments
@@ -52,6 +54,16 @@ def test_where_no_tool_can_tell_what_it_does_the_call_is_written(tiny: LoadedMod
     calls = [[*ModelPolicy(tiny, strategy=strategy).decide(context)][-1] for strategy in ("channel", "decode")]
     written = [(call.name, call.arguments) for call in calls if isinstance(call, ToolCall)]
     assert written[0] == written[1]
+
+
+@pytest.mark.parametrize("strategy", ["channel", "decode"])
+def test_the_recorded_name_leads_back_to_the_policy(tiny: LoadedModel, strategy: Strategy) -> None:
+    check_policy(ModelPolicy(tiny, strategy=strategy).name)
+    looking = ModelPolicy(tiny, look=True).name
+    assert looking == "tiny:channel:look"
+    check_policy(looking.replace("tiny", "small"))
+    with pytest.raises(UnknownNameError):
+        check_policy("small:channel:loop")
 
 
 def test_a_tool_for_elements_that_are_not_there_is_not_offered() -> None:
