@@ -13,7 +13,7 @@ import time
 import torch
 
 from mmi_agent.inference.document import Unit
-from mmi_agent.inference.loading import LoadedModel, load_model
+from mmi_agent.inference.loading import MMInterleaved
 from mmi_agent.inference.prompts import ChatPrompt
 from mmi_agent.pictures import MemoryPictures
 from mmi_agent.policy import Context, PastStep
@@ -21,7 +21,7 @@ from mmi_agent.tool import ASK_USER, FINISH
 from mmi_agent.types import Element, Observation, Outcome, Text, ToolCall
 
 
-def ten_step_prompts(loaded: LoadedModel, steps: int) -> list[list[Unit]]:
+def ten_step_prompts(loaded: MMInterleaved, steps: int) -> list[list[Unit]]:
     """The prompts of one run over a page of twelve elements whose names change from step to step."""
     chat, pictures = ChatPrompt(loaded.tokenizer, look=False), MemoryPictures()
     past: list[PastStep] = []
@@ -47,13 +47,13 @@ def ten_step_prompts(loaded: LoadedModel, steps: int) -> list[list[Unit]]:
     return prompts
 
 
-def read(loaded: LoadedModel, prompts: list[list[Unit]], *, reuse: bool) -> tuple[int, list[float]]:
+def read(loaded: MMInterleaved, prompts: list[list[Unit]], *, reuse: bool) -> tuple[int, list[float]]:
     """Reads every prompt; returns the positions read and the seconds of each step."""
     pictures = MemoryPictures()
-    document = loaded.open(pictures.get)
+    document = loaded.open(pictures)
     positions, seconds = 0, list[float]()
     for prompt in prompts:
-        document = document if reuse else loaded.open(pictures.get)
+        document = document if reuse else loaded.open(pictures)
         began = time.perf_counter()
         positions += document.become(prompt).read
         seconds.append(time.perf_counter() - began)
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    loaded = load_model(options.preset)
+    loaded = MMInterleaved.from_pretrained(options.preset)
     prompts = ten_step_prompts(loaded, options.steps)
     read(loaded, prompts[:2], reuse=True)  # warm-up
     ratios: list[float] = []

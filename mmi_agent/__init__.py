@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         TrajectoryError,
         UnknownNameError,
     )
+    from mmi_agent.inference.loading import MMInterleaved
     from mmi_agent.pictures import FolderPictures, MemoryPictures, PictureStore
     from mmi_agent.policy import Context, PastStep, Policy
     from mmi_agent.registry import environment_names, make_environment
@@ -57,6 +58,7 @@ __all__ = [
     "FunctionTool",
     "Limits",
     "MMIError",
+    "MMInterleaved",
     "MemoryPictures",
     "MissingDependencyError",
     "NoArguments",
@@ -107,6 +109,7 @@ _MODULES = {
         "TrajectoryError",
         "UnknownNameError",
     ),
+    "inference.loading": ("MMInterleaved",),
     "pictures": ("FolderPictures", "MemoryPictures", "PictureStore"),
     "policy": ("Context", "PastStep", "Policy"),
     "registry": ("environment_names", "make_environment"),

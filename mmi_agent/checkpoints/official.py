@@ -14,7 +14,7 @@ from torch import Tensor
 from mmi_agent.errors import CheckpointError, ConfigError
 from mmi_agent.models.feature_synchronizer import FeatureSynchronizerConfig
 from mmi_agent.models.language_decoder import LanguageDecoderConfig
-from mmi_agent.models.mm_interleaved import MMInterleaved, MMInterleavedConfig
+from mmi_agent.models.mm_interleaved import MMInterleavedConfig, MMInterleavedModel
 from mmi_agent.models.perceiver_resampler import PerceiverResamplerConfig
 from mmi_agent.models.vision_encoder import VisionEncoderConfig
 
@@ -202,7 +202,7 @@ def to_official(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def load_official(model: MMInterleaved, weights: Mapping[str, Tensor]) -> None:
+def load_official(model: MMInterleavedModel, weights: Mapping[str, Tensor]) -> None:
     """Gives a model the released weights of the side that reads.
 
     Raises:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from mmi_agent.checkpoints.official import draws, load_official, read_config
 from mmi_agent.errors import CheckpointError
-from mmi_agent.models.mm_interleaved import MMInterleaved
+from mmi_agent.models.mm_interleaved import MMInterleavedModel
 
 __all__ = ["Rung", "build_toy", "draw", "parity_report", "read_recorded"]
 
@@ -66,13 +66,13 @@ def parity_report(folder: Path, salt: str = "") -> list[Rung]:
     return [Rung(name=name, error=_error(ours, recorded[name])) for name, ours in computed]
 
 
-def build_toy(folder: Path, salt: str = "") -> MMInterleaved:
+def build_toy(folder: Path, salt: str = "") -> MMInterleavedModel:
     """Builds the model of a parity folder, with the weights that follow from its names.
 
     Raises:
         CheckpointError: If the folder is not complete, or the names are not those of the configured model.
     """
-    model = MMInterleaved(read_config(_read_json(folder / "config.json"))).eval()
+    model = MMInterleavedModel(read_config(_read_json(folder / "config.json"))).eval()
     weights: dict[str, Tensor] = {}
     for name, (shape, _) in _read_json(folder / "names.json").items():
         tensor = None if draws(name) else draw(name, tuple(shape), salt)
@@ -141,7 +141,7 @@ def _scale(name: str, leaf: str, parent: str, shape: tuple[int, ...]) -> float:
 
 
 @torch.inference_mode()
-def _compute(model: MMInterleaved, recorded: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+def _compute(model: MMInterleavedModel, recorded: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     """Yields what our model computes, part after part; not all of it was recorded in every folder."""
     seen = model.see(recorded["images"].float())
     yield "vis_embed", seen.tokens

@@ -3,7 +3,7 @@
 Knows tokens and pictures by name; nothing of prompts, tools or agents.
 """
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import takewhile
@@ -14,8 +14,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from mmi_agent.inference.tokenizer import Tokenizer
 from mmi_agent.models.feature_synchronizer import PictureMemory
-from mmi_agent.models.mm_interleaved import MMInterleaved
+from mmi_agent.models.mm_interleaved import MMInterleavedModel
+from mmi_agent.pictures import PictureStore
 
 __all__ = ["Constraint", "Continuation", "Document", "PictureUnit", "ReadCount", "Unit", "pixels_of"]
 
@@ -87,14 +89,16 @@ class Document:
 
     Args:
         model: The model, in evaluation mode.
-        load: Returns the PNG file of a digest.
+        tokenizer: Its tokenizer.
+        pictures: Where pictures are kept by digest.
     """
 
-    def __init__(self, model: MMInterleaved, load: Callable[[str], bytes]) -> None:
+    def __init__(self, model: MMInterleavedModel, tokenizer: Tokenizer, pictures: PictureStore) -> None:
         self._model = model
-        self.load = load
+        self._tokenizer = tokenizer
+        self.pictures = pictures
         self._cache = model.decoder.open_cache()
-        self._pictures = PictureMemory()
+        self._memory = PictureMemory()
         self._units: list[Unit] = []
         self._ends: list[int] = []  # position after each unit
         self._last_hidden_C: Tensor | None = None
@@ -112,8 +116,9 @@ class Document:
     def fork(self) -> "Document":
         """Returns a copy that grows apart from this one."""
         copy = Document.__new__(Document)
-        copy._model, copy.load, copy._last_hidden_C = self._model, self.load, self._last_hidden_C
-        copy._cache, copy._pictures = self._cache.fork(), self._pictures.fork()
+        copy._model, copy._tokenizer, copy.pictures = self._model, self._tokenizer, self.pictures
+        copy._last_hidden_C = self._last_hidden_C
+        copy._cache, copy._memory = self._cache.fork(), self._memory.fork()
         copy._units, copy._ends = [*self._units], [*self._ends]
         return copy
 
@@ -123,7 +128,7 @@ class Document:
             return
         del self._units[num_units:], self._ends[num_units:]
         self._cache.rewind(self.length)
-        self._pictures.rewind(self.length)
+        self._memory.rewind(self.length)
         self._last_hidden_C = None
 
     @torch.inference_mode()
@@ -159,20 +164,20 @@ class Document:
                 self._read_picture(picture)
 
     def _read_picture(self, picture: PictureUnit) -> None:
-        pixels_1CHW = pixels_of(self.load(picture.digest), self._model.config.vision.image_size)
+        pixels_1CHW = pixels_of(self.pictures.get(picture.digest), self._model.config.vision.image_size)
         seen = self._model.see(pixels_1CHW)
         embeddings_1TC = self._model.embed_picture(seen)
         if values := self._model.project(seen):
-            self._pictures.append(values, start=self.length + 1)
+            self._memory.append(values, start=self.length + 1)
         self._read(embeddings_1TC)
         self._note([picture], embeddings_1TC.shape[1])
 
     def _read(self, embeddings_1TC: Tensor) -> None:
-        hidden_1TC = self._model.decoder(embeddings_1TC, cache=self._cache, pictures=self._visible_pictures())
+        hidden_1TC = self._model.decoder(embeddings_1TC, cache=self._cache, pictures=self._visible_memory())
         self._last_hidden_C = hidden_1TC[0, -1]
 
-    def _visible_pictures(self) -> PictureMemory | None:
-        return self._pictures if len(self._pictures) else None
+    def _visible_memory(self) -> PictureMemory | None:
+        return self._memory if len(self._memory) else None
 
     def _note(self, units: Sequence[Unit], positions_each: int) -> None:
         for unit in units:
@@ -254,7 +259,7 @@ class Document:
             ids_BT[row, : len(given) + len(scored)] = torch.tensor([*given, *scored])
         cache = self._cache.fork(len(rows), capacity=self.length + length)
         decoder = self._model.decoder
-        hidden_BTC = decoder(self._model.embed(ids_BT), cache=cache, pictures=self._visible_pictures())
+        hidden_BTC = decoder(self._model.embed(ids_BT), cache=cache, pictures=self._visible_memory())
         scores: list[float] = []
         for row, (given, scored) in enumerate(rows):
             before_TC = hidden_BTC[row, len(given) - 1 : len(given) + len(scored) - 1]

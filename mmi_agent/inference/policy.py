@@ -9,7 +9,7 @@ from mmi_agent.errors import PolicyError, ShapeError
 from mmi_agent.inference.channel import Ranked, Ranker
 from mmi_agent.inference.document import Document, ReadCount
 from mmi_agent.inference.grammar import CallSchema, Grammar
-from mmi_agent.inference.loading import LoadedModel, load_model
+from mmi_agent.inference.loading import MMInterleaved
 from mmi_agent.inference.prompts import ChatPrompt
 from mmi_agent.policy import Context
 from mmi_agent.tool import FINISH, FunctionTool, Tool, fitting_marks, parameters
@@ -52,7 +52,7 @@ def load_policy(
         UnknownNameError: If there is no such preset.
         CheckpointError: If weights are missing or damaged.
     """
-    loaded = load_model(preset, weights=weights, progress=progress)
+    loaded = MMInterleaved.from_pretrained(preset, weights=weights, progress=progress)
     return ModelPolicy(loaded, strategy=strategy, look=look, temperature=temperature, reuse=reuse)
 
 
@@ -69,7 +69,7 @@ class ModelPolicy:
 
     def __init__(
         self,
-        loaded: LoadedModel,
+        loaded: MMInterleaved,
         *,
         strategy: Strategy = "channel",
         look: bool | None = None,
@@ -103,8 +103,8 @@ class ModelPolicy:
 
     def _open(self, context: Context) -> Document:
         if self._document is None or not self._reuse:
-            self._document = self._loaded.open(context.pictures.get)
-        self._document.load = context.pictures.get
+            self._document = self._loaded.open(context.pictures)
+        self._document.pictures = context.pictures
         return self._document
 
     def _count(self, read: ReadCount, written: int = 0) -> None:

@@ -114,7 +114,14 @@ class FeatureSynchronizer(nn.Module):
             )
         return self.value(features_BISF).transpose(2, 3).unflatten(2, (self.config.num_heads, -1)).contiguous()
 
-    def forward(self, tokens_BTC: Tensor, values_BINDS: Tensor | None, visible_BTI: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        tokens_BTC: Tensor,
+        values_BINDS: Tensor | None,
+        visible_BTI: Tensor | None = None,
+        *,
+        centres_T2: Tensor | None = None,
+    ) -> Tensor:
         """Gathers for each token what it looks at in the pictures that it sees.
 
         Args:
@@ -123,6 +130,7 @@ class FeatureSynchronizer(nn.Module):
                 None where there are no pictures.
             visible_BTI: True where the token may look at the picture; None where all may look at all. Pictures of a
                 rank beyond the table are not looked at.
+            centres_T2: Where each token stands, (x, y) in [0, 1]; None puts all in the middle, as words are nowhere.
 
         Returns:
             Shape (B, T, C).
@@ -136,11 +144,13 @@ class FeatureSynchronizer(nn.Module):
         I = values_BINDS.shape[1]  # noqa: E741 - the legend's letter
         if values_BINDS.shape[0] == 1 and B > 1:
             folded_1XI = None if visible_BTI is None else visible_BTI.expand(B, T, I).reshape(1, B * T, I)
-            return self(tokens_BTC.reshape(1, B * T, -1), values_BINDS, folded_1XI).view(B, T, -1)
+            repeated_X2 = None if centres_T2 is None else centres_T2.repeat(B, 1)
+            folded_1XC = tokens_BTC.reshape(1, B * T, -1)
+            return self(folded_1XC, values_BINDS, folded_1XI, centres_T2=repeated_X2).view(B, T, -1)
         if values_BINDS.shape[0] != B or (visible_BTI is not None and visible_BTI.shape[-1] != I):
             seen = None if visible_BTI is None else tuple(visible_BTI.shape)
             raise ShapeError(f"{B} rows of tokens cannot look at values {tuple(values_BINDS.shape)}, visible {seen}")
-        return self._look(tokens_BTC, values_BINDS, self._ranks(visible_BTI, I).expand(B, T, I))
+        return self._look(tokens_BTC, values_BINDS, self._ranks(visible_BTI, I).expand(B, T, I), centres_T2)
 
     def _ranks(self, visible_BTI: Tensor | None, num_pictures: int) -> Tensor:
         """Numbers the visible pictures from the latest, 1, backwards; 0 is out of sight."""
@@ -151,7 +161,7 @@ class FeatureSynchronizer(nn.Module):
             rank_BTI = seen_BTI.flip(-1).cumsum(-1).flip(-1) * seen_BTI
         return torch.where(rank_BTI < self.config.num_ranks, rank_BTI, 0)
 
-    def _look(self, tokens_BTC: Tensor, values_BINDS: Tensor, rank_BTI: Tensor) -> Tensor:
+    def _look(self, tokens_BTC: Tensor, values_BINDS: Tensor, rank_BTI: Tensor, centres_T2: Tensor | None) -> Tensor:
         B, T, I = rank_BTI.shape  # noqa: E741
         N, P, L = self.config.num_heads, self.config.num_points, len(self.config.level_widths)
 
@@ -170,7 +180,8 @@ class FeatureSynchronizer(nn.Module):
         # Pictures go into the batch of the kernel.
         points_BITNLP = weights_BTNX[..., :-1].view(B, T, N, I, L, P).permute(0, 3, 1, 2, 4, 5)
         offsets_BITN1P2 = offsets_BTIX.view(B, T, I, N, 1, P, 2).transpose(1, 2)
-        locations_BITNLP2 = (0.5 + offsets_BITN1P2 / self.config.offset_unit).expand(-1, -1, -1, -1, L, -1, -1)
+        centres = 0.5 if centres_T2 is None else centres_T2[:, None, None, None]
+        locations_BITNLP2 = (centres + offsets_BITN1P2 / self.config.offset_unit).expand(-1, -1, -1, -1, L, -1, -1)
         mixed_XTF = deformable_attention(
             values_BINDS.flatten(0, 1),
             self.config.level_sizes,

@@ -18,12 +18,12 @@ from mmi_agent.models.perceiver_resampler import PerceiverResamplerConfig
 from mmi_agent.models.vision_encoder import VisionEncoderConfig
 from mmi_agent.models.visual_tokenizer import VisualFeatures, VisualTokenizer
 
-__all__ = ["InterleavedBatch", "MMInterleaved", "MMInterleavedConfig", "Reading"]
+__all__ = ["InterleavedBatch", "MMInterleavedConfig", "MMInterleavedModel", "Reading"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class MMInterleavedConfig:
-    """Sizes of an `MMInterleaved`, and the ids that mean something to it.
+    """Sizes of an `MMInterleavedModel`, and the ids that mean something to it.
 
     Attributes:
         vision: Sizes of the vision encoder.
@@ -80,7 +80,7 @@ class Reading(NamedTuple):
     """(B, T, V)."""
 
 
-class MMInterleaved(nn.Module):
+class MMInterleavedModel(nn.Module):
     """The whole model; so far it reads.
 
     A growing document needs `see`, `embed`, `embed_picture` and `project`, and calls the decoder with a cache and a
@@ -104,7 +104,7 @@ class MMInterleaved(nn.Module):
     @classmethod
     def build(
         cls, config: MMInterleavedConfig, *, seed: int = 0, language_weights: Mapping[str, Tensor] | None = None
-    ) -> "MMInterleaved":
+    ) -> "MMInterleavedModel":
         """Makes a model whose weights follow from a seed, whatever was drawn before.
 
         Args:

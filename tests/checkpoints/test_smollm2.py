@@ -17,7 +17,7 @@ from mmi_agent.checkpoints.files import LanguageConfig, verify
 from mmi_agent.checkpoints.smollm2 import ensure_smollm2, load_chat_template, load_language_weights, load_tokenizer
 from mmi_agent.errors import CheckpointError
 from mmi_agent.models.configs import preset
-from mmi_agent.models.mm_interleaved import MMInterleaved
+from mmi_agent.models.mm_interleaved import MMInterleavedModel
 
 TOY = LanguageConfig(
     vocab_size=64,
@@ -204,7 +204,7 @@ def test_weights_tokenizer_and_logits_equal_those_that_transformers_reads(gguf_f
 
     # the decoder computes what transformers computes
     ids_BT = torch.tensor([ours.encode("<|im_start|>user\nWhat is the capital of France?<|im_end|>\n").ids])
-    decoder = MMInterleaved.build(preset("small"), language_weights=weights).decoder.eval()
+    decoder = MMInterleavedModel.build(preset("small"), language_weights=weights).decoder.eval()
     with torch.inference_mode():
         logits_BTV = decoder.logits(decoder(decoder.embed(ids_BT)))[..., : smollm2.CONFIG.vocab_size]
         torch.testing.assert_close(logits_BTV, model(ids_BT).logits, rtol=1e-4, atol=1e-4)

@@ -5,7 +5,7 @@ from pydantic import BaseModel, Field
 
 from mmi_agent.inference.channel import Ranker, told_steps
 from mmi_agent.inference.drafts import draft_calls, spans
-from mmi_agent.inference.loading import load_model
+from mmi_agent.inference.loading import MMInterleaved
 from mmi_agent.pictures import MemoryPictures
 from mmi_agent.policy import Context, PastStep
 from mmi_agent.tool import FINISH, FunctionTool, element_mark
@@ -87,8 +87,8 @@ def test_what_was_done_is_told_as_it_was_drafted() -> None:
 
 @pytest.mark.weights
 def test_the_untrained_model_knows_what_a_person_wanted() -> None:
-    loaded, pictures = load_model("small"), MemoryPictures()
-    ranker = Ranker(loaded.open(pictures.get), loaded.tokenizer, look=False)
+    loaded, pictures = MMInterleaved.from_pretrained("small"), MemoryPictures()
+    ranker = Ranker(loaded.open(pictures), loaded.tokenizer, look=False)
     screen = _screen(("button", "Cancel"), ("textbox", ""), ("button", "Submit"), ("link", "Help"))
 
     def best(instruction: str, *steps: PastStep) -> str:

@@ -8,13 +8,13 @@ from PIL import Image
 
 from mmi_agent.errors import ShapeError
 from mmi_agent.inference.document import Continuation, Document, PictureUnit, Unit
-from mmi_agent.inference.loading import LoadedModel, load_model
+from mmi_agent.inference.loading import MMInterleaved
 from mmi_agent.pictures import MemoryPictures
 
 
 @pytest.fixture(scope="module")
-def tiny() -> LoadedModel:
-    loaded = load_model("tiny")
+def tiny() -> MMInterleaved:
+    loaded = MMInterleaved.from_pretrained("tiny")
     for name, parameter in loaded.model.named_parameters():
         if name.endswith("look.gate"):  # open the gates: pictures must matter
             torch.nn.init.constant_(parameter, 1.0)
@@ -38,24 +38,24 @@ def _next(document: Document) -> torch.Tensor:
     return document._model.decoder.logits(document._last_hidden_C)
 
 
-def test_what_is_shared_is_kept_and_gives_the_same_numbers(tiny: LoadedModel, pictures: MemoryPictures) -> None:
+def test_what_is_shared_is_kept_and_gives_the_same_numbers(tiny: MMInterleaved, pictures: MemoryPictures) -> None:
     red, blue = _picture(pictures, "red"), _picture(pictures, "blue")
     visual = 1 + tiny.model.config.resampler.num_queries
     first: list[Unit] = [1, 10, 11, red, 12, 13]
     second: list[Unit] = [1, 10, 11, red, 12, 14, blue, 15]
-    grown = tiny.open(pictures.get)
+    grown = tiny.open(pictures)
     assert grown.become(first) == (0, 5 + visual)
     assert grown.become(second) == (4 + visual, 2 + visual)
-    fresh = tiny.open(pictures.get)
+    fresh = tiny.open(pictures)
     fresh.become(second)
     torch.testing.assert_close(_next(grown), _next(fresh), atol=1e-5, rtol=1e-4)
-    other = tiny.open(pictures.get)
+    other = tiny.open(pictures)
     other.become([1, 10, 11, blue, 12, 14, blue, 15])
     assert (_next(other) - _next(fresh)).abs().max() > 1e-3, "another picture must change what comes next"
 
 
-def test_scores_are_those_of_reading_one_after_the_other(tiny: LoadedModel, pictures: MemoryPictures) -> None:
-    document = tiny.open(pictures.get)
+def test_scores_are_those_of_reading_one_after_the_other(tiny: MMInterleaved, pictures: MemoryPictures) -> None:
+    document = tiny.open(pictures)
     document.become([1, _picture(pictures, "green"), 20])
     rows = [Continuation([30, 31], [40, 41, 42]), Continuation([33], [50]), *[Continuation([7], [8, 9])] * 20]
     scores = document.score(rows)
@@ -70,8 +70,8 @@ def test_scores_are_those_of_reading_one_after_the_other(tiny: LoadedModel, pict
     assert document.length == 3 + tiny.model.config.resampler.num_queries, "scoring must not change the document"
 
 
-def test_a_fork_goes_its_own_way_and_a_rewind_forgets(tiny: LoadedModel, pictures: MemoryPictures) -> None:
-    document = tiny.open(pictures.get)
+def test_a_fork_goes_its_own_way_and_a_rewind_forgets(tiny: MMInterleaved, pictures: MemoryPictures) -> None:
+    document = tiny.open(pictures)
     document.become([1, 2, 3])
     before = _next(document).clone()
     fork = document.fork()
@@ -83,9 +83,11 @@ def test_a_fork_goes_its_own_way_and_a_rewind_forgets(tiny: LoadedModel, picture
     torch.testing.assert_close(_next(fork), before, atol=1e-5, rtol=1e-4)
 
 
-def test_writing_repeats_with_its_seed_and_never_writes_a_picture(tiny: LoadedModel, pictures: MemoryPictures) -> None:
+def test_writing_repeats_with_its_seed_and_never_writes_a_picture(
+    tiny: MMInterleaved, pictures: MemoryPictures
+) -> None:
     def written(seed: int) -> list[int]:
-        document = tiny.open(pictures.get)
+        document = tiny.open(pictures)
         document.become([1, 60, 61])
         return [token for piece in document.write(max_tokens=64, temperature=5.0, seed=seed) for token in piece]
 
@@ -94,7 +96,7 @@ def test_writing_repeats_with_its_seed_and_never_writes_a_picture(tiny: LoadedMo
     assert not {config.begin_of_image, config.image} & {*written(5)}
 
 
-def test_a_document_longer_than_the_window_says_so(tiny: LoadedModel, pictures: MemoryPictures) -> None:
+def test_a_document_longer_than_the_window_says_so(tiny: MMInterleaved, pictures: MemoryPictures) -> None:
     window = tiny.model.config.decoder.max_positions
     with pytest.raises(ShapeError, match=str(window)):
-        tiny.open(pictures.get).become([1] * (window + 1))
+        tiny.open(pictures).become([1] * (window + 1))

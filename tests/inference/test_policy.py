@@ -8,7 +8,7 @@ from mmi_agent.agent.limits import Limits
 from mmi_agent.agent.runtime import Agent
 from mmi_agent.agent.trajectory import read_trajectory
 from mmi_agent.errors import UnknownNameError
-from mmi_agent.inference.loading import LoadedModel, load_model
+from mmi_agent.inference.loading import MMInterleaved
 from mmi_agent.inference.policy import ModelPolicy, Strategy, call_schemas
 from mmi_agent.pictures import MemoryPictures
 from mmi_agent.policies import check_policy
@@ -19,8 +19,8 @@ from mmi_agent.types import Observation, Text, ToolCall
 
 
 @pytest.fixture(scope="module")
-def tiny() -> LoadedModel:
-    return load_model("tiny")
+def tiny() -> MMInterleaved:
+    return MMInterleaved.from_pretrained("tiny")
 
 
 def _context(seed: int) -> Context:
@@ -36,7 +36,7 @@ def _context(seed: int) -> Context:
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0, 8.0])
-def test_every_call_of_a_random_model_fits_its_schema(tiny: LoadedModel, temperature: float) -> None:
+def test_every_call_of_a_random_model_fits_its_schema(tiny: MMInterleaved, temperature: float) -> None:
     policy = ModelPolicy(tiny, strategy="decode", temperature=temperature)
     for seed in range(12):
         context = _context(seed)
@@ -49,7 +49,7 @@ def test_every_call_of_a_random_model_fits_its_schema(tiny: LoadedModel, tempera
             assert call.arguments["mark"] in [element.mark for element in context.observation.elements]
 
 
-def test_where_no_tool_can_tell_what_it_does_the_call_is_written(tiny: LoadedModel) -> None:
+def test_where_no_tool_can_tell_what_it_does_the_call_is_written(tiny: MMInterleaved) -> None:
     context = _context(2)
     calls = [[*ModelPolicy(tiny, strategy=strategy).decide(context)][-1] for strategy in ("channel", "decode")]
     written = [(call.name, call.arguments) for call in calls if isinstance(call, ToolCall)]
@@ -57,7 +57,7 @@ def test_where_no_tool_can_tell_what_it_does_the_call_is_written(tiny: LoadedMod
 
 
 @pytest.mark.parametrize("strategy", ["channel", "decode"])
-def test_the_recorded_name_leads_back_to_the_policy(tiny: LoadedModel, strategy: Strategy) -> None:
+def test_the_recorded_name_leads_back_to_the_policy(tiny: MMInterleaved, strategy: Strategy) -> None:
     check_policy(ModelPolicy(tiny, strategy=strategy).name)
     looking = ModelPolicy(tiny, look=True).name
     assert looking == "tiny:channel:look"
@@ -73,7 +73,7 @@ def test_a_tool_for_elements_that_are_not_there_is_not_offered() -> None:
     assert "scroll" in offered
 
 
-def test_reuse_saves_reading_and_changes_no_decision(tiny: LoadedModel, tmp_path: Path) -> None:
+def test_reuse_saves_reading_and_changes_no_decision(tiny: MMInterleaved, tmp_path: Path) -> None:
     calls: dict[bool, list[object]] = {}
     read: dict[bool, int] = {}
     for reuse in (True, False):
@@ -87,7 +87,7 @@ def test_reuse_saves_reading_and_changes_no_decision(tiny: LoadedModel, tmp_path
     assert read[True] < read[False] / 1.5
 
 
-def test_a_context_beyond_the_window_is_cut_and_still_decided(tiny: LoadedModel) -> None:
+def test_a_context_beyond_the_window_is_cut_and_still_decided(tiny: MMInterleaved) -> None:
     context = _context(1)
     first = context.observation.elements[0]
     many = tuple(first.model_copy(update={"mark": mark, "name": f"{mark} " * 30}) for mark in range(1, 400))

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mmi_agent.models.configs import tiny
-from mmi_agent.models.mm_interleaved import MMInterleaved
+from mmi_agent.models.mm_interleaved import MMInterleavedModel
 
 
 @pytest.fixture(autouse=True)
@@ -11,9 +11,9 @@ def _seeded():
 
 
 @pytest.fixture(scope="session")
-def model() -> MMInterleaved:
+def model() -> MMInterleavedModel:
     """The toy, trained by nobody but with no part silent: gates are open, `ignore` is not zero."""
-    model = MMInterleaved.build(tiny(), seed=1).eval()
+    model = MMInterleavedModel.build(tiny(), seed=1).eval()
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
         for parameter in model.parameters():

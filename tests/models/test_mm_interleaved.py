@@ -6,7 +6,7 @@ import torch
 from mmi_agent.errors import ConfigError, ShapeError, UnknownNameError
 from mmi_agent.models.configs import preset, tiny
 from mmi_agent.models.feature_synchronizer import PictureMemory
-from mmi_agent.models.mm_interleaved import MMInterleaved
+from mmi_agent.models.mm_interleaved import MMInterleavedModel
 
 CONFIG = tiny()
 PICTURE = [CONFIG.begin_of_image] + [CONFIG.image] * CONFIG.resampler.num_queries
@@ -54,7 +54,7 @@ def test_pictures_before_a_document_are_out_of_its_sight(model):
 
 @pytest.mark.parametrize("is_open", [False, True])
 def test_a_closed_gate_keeps_feature_maps_out(is_open):
-    model = MMInterleaved.build(CONFIG, seed=3).eval()
+    model = MMInterleavedModel.build(CONFIG, seed=3).eval()
     for name, parameter in model.named_parameters():
         if name.endswith("look.gate"):
             assert not parameter.any()  # as built
@@ -69,7 +69,7 @@ def test_a_closed_gate_keeps_feature_maps_out(is_open):
 
 
 def test_all_weights_learn_but_those_of_the_finest_map(model):
-    learner = MMInterleaved(CONFIG)
+    learner = MMInterleavedModel(CONFIG)
     learner.load_state_dict(model.state_dict())
     ids_BT, pixels_PCHW = CONFIG.fake_batch()
     learner(ids_BT, pixels_PCHW).logits.logsumexp(-1).sum().backward()
@@ -80,7 +80,7 @@ def test_all_weights_learn_but_those_of_the_finest_map(model):
 
 def test_a_seed_decides_all_weights_and_nothing_else():
     before = torch.get_rng_state()
-    first, second, other = (MMInterleaved.build(CONFIG, seed=seed).state_dict() for seed in (5, 5, 6))
+    first, second, other = (MMInterleavedModel.build(CONFIG, seed=seed).state_dict() for seed in (5, 5, 6))
     assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert not torch.equal(first["decoder.embedding.weight"], other["decoder.embedding.weight"])
@@ -88,11 +88,11 @@ def test_a_seed_decides_all_weights_and_nothing_else():
 
 def test_small_is_built_around_given_language_weights_at_once():
     config = preset("small")
-    skeleton = MMInterleaved(config, language_device="meta").decoder
+    skeleton = MMInterleavedModel(config, language_device="meta").decoder
     names = skeleton.language_weight_names()
     assert (len(names), names[0], names[-1]) == (30 * 9 + 2, "embedding.weight", "norm.weight")
     weights = {name: torch.zeros(1).expand(skeleton.get_parameter(name).shape) for name in names}
-    model = MMInterleaved.build(config, language_weights=weights)
+    model = MMInterleavedModel.build(config, language_weights=weights)
     assert not any(parameter.is_meta for parameter in model.parameters())
     assert model.see(torch.rand(1, 3, 224, 224)).tokens.shape == (1, 64, 576)
 
@@ -115,6 +115,6 @@ def test_configurations_that_contradict_themselves_are_refused():
     with pytest.raises(ConfigError, match="level_widths"):
         replace(CONFIG, vision=replace(CONFIG.vision, image_size=224))
     with pytest.raises(ConfigError, match="feature_width"):
-        MMInterleaved(replace(CONFIG, resampler=replace(CONFIG.resampler, feature_width=16)))
+        MMInterleavedModel(replace(CONFIG, resampler=replace(CONFIG.resampler, feature_width=16)))
     with pytest.raises(UnknownNameError, match="'tiny'"):
         preset("tinny")
