@@ -118,6 +118,15 @@ class KeyValueCache:
         copy._resize(rows, min(max(capacity or 0, self.length + 64), self.max_length))
         return copy
 
+    def reorder(self, rows: Tensor) -> None:
+        """Puts row `rows[i]` in the place of row i, as a beam search does when one beam goes on from another.
+
+        Args:
+            rows: Indices of rows, shape (B,).
+        """
+        self._keys[:, :, :, : self.length] = self._keys[:, rows, :, : self.length]
+        self._values[:, :, :, : self.length] = self._values[:, rows, :, : self.length]
+
     def _resize(self, batch_size: int, capacity: int) -> None:
         layers, _, heads, _, width = self._keys.shape
         for name in ("_keys", "_values"):
