@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -183,5 +183,6 @@ def _again(folder: Path) -> str:
 def _sweep(parent: Path) -> None:
     """Removes what killed processes left behind; a day is longer than any conversion that still runs."""
     for leftover in parent.glob(f"{_UNFINISHED}*"):
-        if time.time() - leftover.stat().st_mtime > _ABANDONED_AFTER_S:
-            shutil.rmtree(leftover, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another process may be done with it since it was listed
+            if time.time() - leftover.stat().st_mtime > _ABANDONED_AFTER_S:
+                shutil.rmtree(leftover, ignore_errors=True)

@@ -58,6 +58,14 @@ def test_leftovers_of_killed_processes_are_swept(converted: Path) -> None:
     assert fresh.exists() and not old.exists()
 
 
+def test_a_folder_that_another_process_is_done_with_meanwhile(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = converted.parent / ".making-gone"
+    monkeypatch.setattr(Path, "glob", lambda *_: iter([gone]))  # listed, then renamed away before it is looked at
+    with making(converted.parent / "another") as unfinished:
+        (unfinished / "manifest.json").touch()
+    assert (converted.parent / "another").is_dir()
+
+
 def test_damage_is_named(converted: Path) -> None:
     weights = converted / "language.safetensors"
 
