@@ -1,8 +1,9 @@
 """The released checkpoint's names and sizes, and ours: there and back.
 
 A rule pairs the path of a released module or tensor with ours. `#` stands for a layer's number, on both sides in the
-same order; a rule with literal numbers wins over one with `#`. The rules cover the side that reads. Tensors of the
-side that draws are told apart by `draws`, and tables that are computed from sizes by `is_computed`.
+same order; a rule with literal numbers wins over one with `#`. A rule that ends in `*` takes over whatever stands
+below: the UNet and the autoencoder keep diffusers' names. Tables that are computed from sizes are told apart by
+`is_computed`.
 """
 
 import re
@@ -12,14 +13,15 @@ from typing import Any
 from torch import Tensor
 
 from mmi_agent.errors import CheckpointError, ConfigError
+from mmi_agent.models.denoiser import DenoiserConfig
 from mmi_agent.models.feature_synchronizer import FeatureSynchronizerConfig
+from mmi_agent.models.image_decoder import AutoencoderConfig, DiffusionConfig, ImageDecoderConfig
 from mmi_agent.models.language_decoder import LanguageDecoderConfig
 from mmi_agent.models.mm_interleaved import MMInterleavedConfig, MMInterleavedModel
 from mmi_agent.models.perceiver_resampler import PerceiverResamplerConfig
 from mmi_agent.models.vision_encoder import VisionEncoderConfig
 
 __all__ = [
-    "draws",
     "from_official",
     "is_computed",
     "load_official",
@@ -30,7 +32,6 @@ __all__ = [
 ]
 
 _COMPUTED = re.compile(r"(^|\.)(pos_embed|clip_mean|clip_std|position_ids|inv_freq)$")
-_DRAWING_SIDE = ("image_decoder.", "context_feat_proj.")
 
 
 def _below(released: str, ours: str, rules: Mapping[str, str]) -> dict[str, str]:
@@ -104,22 +105,44 @@ _RESAMPLER_LAYER = {
     "output_query.LayerNorm": "feed_forward_norm",
 }
 _SYNCHRONIZER = {
+    **_DEFORMABLE_ATTENTION,
+    "ignore_token": "ignore",
+    "dynamic_offset_mask": "query",
+    "query_relpos": "rank",
+}
+_DECODER_LOOK = {
     "gate": "gate",
     "norm1": "token_norm",
     "norm2": "feature_norm",
-    **_below("attn", "synchronizer", _DEFORMABLE_ATTENTION),
-    "attn.ignore_token": "synchronizer.ignore",
-    "attn.dynamic_offset_mask": "synchronizer.query",
-    "attn.query_relpos": "synchronizer.rank",
+    **_below("attn", "synchronizer", _SYNCHRONIZER),
+}
+_SKIP_LOOK = {
+    "query_norm": "token_norm",
+    "feat_norm": "feature_norm",
+    **_below("mmfs", "synchronizer", _SYNCHRONIZER),
+    "conv": "output",
 }
 _DECODER_LAYER = {
     **_attention("self_attn", "attention", "_proj", "o"),
-    **_below("llama_cross_attn", "look", _SYNCHRONIZER),
+    **_below("llama_cross_attn", "look", _DECODER_LOOK),
     "mlp.gate_proj": "feed_forward.gate",
     "mlp.up_proj": "feed_forward.up",
     "mlp.down_proj": "feed_forward.down",
     "input_layernorm": "attention_norm",
     "post_attention_layernorm": "feed_forward_norm",
+}
+_RESAMPLER = {
+    "queries": "queries",
+    "blip2qformer.layernorm": "norm",
+    **_below("blip2qformer.encoder.layer.#", "layers.#", _RESAMPLER_LAYER),
+}
+_IMAGE_DECODER = {
+    "neg_prompt_embeds": "unconditional",
+    **_below("perceiver_resampler", "resampler", _RESAMPLER),
+    "decoder.vae.*": "autoencoder.*",
+    "decoder.unet.*": "denoiser.unet.*",
+    **_below("decoder.mmfs_module.mmfs_down_blocks.#", "denoiser.looks.#", _SKIP_LOOK),
+    **_below("decoder.mmfs_module.mmfs_mid_block", "denoiser.middle_look", _SKIP_LOOK),
 }
 _OURS = {
     "soi_token": "begin_of_image",
@@ -128,34 +151,25 @@ _OURS = {
     "visual_tokenizer.pos_ln": "visual_tokenizer.projection_norm",
     "visual_tokenizer.post_ln": "visual_tokenizer.position_norm",
     "visual_tokenizer.proj": "visual_tokenizer.output",
-    "visual_tokenizer.perceiver_resampler.queries": "visual_tokenizer.resampler.queries",
-    "visual_tokenizer.perceiver_resampler.blip2qformer.layernorm": "visual_tokenizer.resampler.norm",
-    **_below(
-        "visual_tokenizer.perceiver_resampler.blip2qformer.encoder.layer.#",
-        "visual_tokenizer.resampler.layers.#",
-        _RESAMPLER_LAYER,
-    ),
+    **_below("visual_tokenizer.perceiver_resampler", "visual_tokenizer.resampler", _RESAMPLER),
     "mm_decoder.embed_tokens": "decoder.embedding",
     **_below("mm_decoder.layers.#", "decoder.layers.#", _DECODER_LAYER),
     "mm_decoder.norm": "decoder.norm",
     "text_decoder.head": "decoder.head",
     "text_decoder.head_new": "decoder.new_head",
+    "context_feat_proj": "image_decoder.context",
+    **_below("image_decoder", "image_decoder", _IMAGE_DECODER),
 }
 _OFFICIAL = {own: released for released, own in _OURS.items()}
 assert len(_OFFICIAL) == len(_OURS), "two released names would become one of ours"
 
 # Released tensors whose first axes are of size 1 where ours have none, by the last part of our name.
-_LEADING_AXES = {"begin_of_image": 1, "queries": 1, "ignore": 3}
-
-
-def draws(released_name: str) -> bool:
-    """Whether a released tensor belongs to the side that draws, which is not handled yet."""
-    return released_name.startswith(_DRAWING_SIDE)
+_LEADING_AXES = {"begin_of_image": 1, "queries": 1, "unconditional": 1, "ignore": 3}
 
 
 def is_computed(released_name: str) -> bool:
     """Whether a released tensor is a table that follows from the sizes."""
-    return _COMPUTED.search(released_name) is not None and not draws(released_name)
+    return _COMPUTED.search(released_name) is not None
 
 
 def our_name(released_name: str) -> str:
@@ -177,14 +191,14 @@ def official_name(our_name: str) -> str:
 
 
 def from_official(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Renames a released checkpoint's tensors of the side that reads; the others are left out.
+    """Renames a released checkpoint's tensors; computed tables are left out.
 
     Raises:
         CheckpointError: If a name is not one of the released model.
     """
     ours: dict[str, Tensor] = {}
     for released, tensor in weights.items():
-        if not draws(released) and not is_computed(released):
+        if not is_computed(released):
             name = our_name(released)
             ours[name] = tensor.reshape(tensor.shape[_leading_axes(name) :])
     return ours
@@ -203,7 +217,7 @@ def to_official(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load_official(model: MMInterleavedModel, weights: Mapping[str, Tensor]) -> None:
-    """Gives a model the released weights of the side that reads.
+    """Gives a model the released weights.
 
     Raises:
         CheckpointError: If names or shapes differ from the model's; the first ten are listed.
@@ -224,8 +238,9 @@ def read_config(released: Mapping[str, Any]) -> MMInterleavedConfig:
     """Reads sizes that are written in the released code's terms.
 
     Args:
-        released: Sections `llm` and `clip` as in the `config.json` of those models, and `model` as in the released
-            configuration files; `conv_inplane` and `adapter_n_points` of the adapter where they are not 64 and 4.
+        released: Sections `llm`, `clip`, `unet`, `vae` and `scheduler` as in the configuration files of those models,
+            and `model` as in the released one's; `conv_inplane` and `adapter_n_points` of the adapter where they are
+            not 64 and 4. Without `image_decoder_config` in `model` the three of drawing are not needed.
 
     Raises:
         ConfigError: If an entry is missing.
@@ -251,16 +266,7 @@ def _read_config(released: Mapping[str, Any]) -> MMInterleavedConfig:
             num_points=released.get("adapter_n_points", 4),
             norm_eps=clip["layer_norm_eps"],
         ),
-        resampler=PerceiverResamplerConfig(
-            num_queries=perceiver["num_queries"],
-            width=perceiver["hidden_size"],
-            feature_width=perceiver["encoder_hidden_size"],
-            intermediate_size=perceiver["intermediate_size"],
-            num_layers=perceiver["num_hidden_layers"],
-            num_heads=perceiver["num_attention_heads"],
-            look_every=perceiver["cross_attention_frequency"],
-            head_norm=perceiver["qk_normalization"],
-        ),
+        resampler=_read_resampler(perceiver),
         decoder=LanguageDecoderConfig(
             vocab_size=model["txt_vocab_size"],
             first_new_token=llm["vocab_size"],
@@ -281,9 +287,67 @@ def _read_config(released: Mapping[str, Any]) -> MMInterleavedConfig:
             ),
             synchronizer_every=model["cross_attention_frequency"],
         ),
+        image_decoder=_read_image_decoder(released) if "image_decoder_config" in model else None,
         begin_of_text=ids["bos_token_id"],
         begin_of_image=ids["soi_token_id"],
         image=ids["image_token_id"],
+        end_of_text=ids["eos_token_id"],
+        padding=ids["pad_token_id"],
+    )
+
+
+def _read_resampler(perceiver: Mapping[str, Any]) -> PerceiverResamplerConfig:
+    return PerceiverResamplerConfig(
+        num_queries=perceiver["num_queries"],
+        width=perceiver["hidden_size"],
+        feature_width=perceiver["encoder_hidden_size"],
+        intermediate_size=perceiver.get("intermediate_size", 3072),
+        num_layers=perceiver["num_hidden_layers"],
+        num_heads=perceiver["num_attention_heads"],
+        look_every=perceiver["cross_attention_frequency"],
+        head_norm=perceiver.get("qk_normalization", False),
+    )
+
+
+def _read_image_decoder(released: Mapping[str, Any]) -> ImageDecoderConfig:
+    drawing, unet, vae, noise = (
+        released["model"]["image_decoder_config"],
+        released["unet"],
+        released["vae"],
+        released["scheduler"],
+    )
+    image_size, widths = drawing["image_size"], tuple(unet["block_out_channels"])
+    heads = unet["attention_head_dim"]
+    autoencoder = AutoencoderConfig(
+        widths=tuple(vae["block_out_channels"]),
+        blocks_per_level=vae["layers_per_block"],
+        latent_channels=vae["latent_channels"],
+        norm_groups=vae["norm_num_groups"],
+        scale=vae["scaling_factor"],
+    )
+    return ImageDecoderConfig(
+        image_size=image_size,
+        resampler=_read_resampler(drawing["perceiver_config"]),
+        denoiser=DenoiserConfig(
+            latent_width=image_size // autoencoder.pixels_per_latent,
+            latent_channels=unet["in_channels"],
+            widths=widths,
+            num_heads=(heads,) * len(widths) if isinstance(heads, int) else tuple(heads),
+            attends=tuple(kind == "CrossAttnDownBlock2D" for kind in unet["down_block_types"]),
+            condition_width=unet["cross_attention_dim"],
+            blocks_per_level=unet["layers_per_block"],
+            norm_groups=unet["norm_num_groups"],
+            feature_width=released["model"]["image_embed_dim"],
+        ),
+        autoencoder=autoencoder,
+        diffusion=DiffusionConfig(
+            num_steps=noise["num_train_timesteps"],
+            beta_start=noise["beta_start"],
+            beta_end=noise["beta_end"],
+            beta_schedule=noise["beta_schedule"],
+            predicts=noise["prediction_type"],
+            steps_offset=noise["steps_offset"],
+        ),
     )
 
 
@@ -300,6 +364,9 @@ def _translate(name: str, rules: Mapping[str, str]) -> str:
             for number in numbers:
                 translated = translated.replace("#", number, 1)
             return translated
+    for path, translated in rules.items():
+        if path.endswith("*") and name.startswith(path[:-1]):
+            return translated[:-1] + name.removeprefix(path[:-1])
     raise CheckpointError(f"{name!r} is no tensor of MM-Interleaved that the rules cover")
 
 

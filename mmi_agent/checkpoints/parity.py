@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mmi_agent.checkpoints.official import draws, load_official, read_config
+from mmi_agent.checkpoints.official import load_official, read_config
 from mmi_agent.errors import CheckpointError
 from mmi_agent.models.mm_interleaved import MMInterleavedModel
 
@@ -75,7 +75,7 @@ def build_toy(folder: Path, salt: str = "") -> MMInterleavedModel:
     model = MMInterleavedModel(read_config(_read_json(folder / "config.json"))).eval()
     weights: dict[str, Tensor] = {}
     for name, (shape, _) in _read_json(folder / "names.json").items():
-        tensor = None if draws(name) else draw(name, tuple(shape), salt)
+        tensor = draw(name, tuple(shape), salt)
         if tensor is not None:
             weights[name] = tensor
     load_official(model, weights)

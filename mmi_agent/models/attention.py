@@ -36,14 +36,27 @@ class MultiHeadAttention(nn.Module):
             self.query_norm = nn.LayerNorm(self.head_width, eps=head_norm_eps)
             self.key_norm = nn.LayerNorm(self.head_width, eps=head_norm_eps)
 
-    def forward(self, query_BTC: Tensor, feature_BSF: Tensor | None = None) -> Tensor:
-        """Mixes what the queries look at: the features, or each other where there are none. Shape (B, T, C)."""
+    def forward(
+        self, query_BTC: Tensor, feature_BSF: Tensor | None = None, visible_BS: Tensor | None = None
+    ) -> Tensor:
+        """Mixes what the queries look at: the features, or each other where there are none.
+
+        Args:
+            query_BTC: The queries.
+            feature_BSF: What is looked at.
+            visible_BS: True where a place may be looked at; None where all may. Each row needs one.
+
+        Returns:
+            Shape (B, T, C).
+        """
         if feature_BSF is None:
             feature_BSF = query_BTC
         query_BNTD, key_BNSD = self._heads(self.query(query_BTC)), self._heads(self.key(feature_BSF))
         if self.query_norm is not None and self.key_norm is not None:
             query_BNTD, key_BNSD = self.query_norm(query_BNTD), self.key_norm(key_BNSD)
-        mixed_BNTD = F.scaled_dot_product_attention(query_BNTD, key_BNSD, self._heads(self.value(feature_BSF)))
+        value_BNSD = self._heads(self.value(feature_BSF))
+        mask_B11S = None if visible_BS is None else visible_BS[:, None, None]
+        mixed_BNTD = F.scaled_dot_product_attention(query_BNTD, key_BNSD, value_BNSD, attn_mask=mask_B11S)
         return self.output(mixed_BNTD.transpose(1, 2).flatten(2))
 
     def _heads(self, projected_BSC: Tensor) -> Tensor:

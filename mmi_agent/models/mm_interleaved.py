@@ -13,12 +13,13 @@ from torch.nn import functional as F
 
 from mmi_agent.errors import ConfigError, ShapeError
 from mmi_agent.models.feature_synchronizer import PictureMemory
+from mmi_agent.models.image_decoder import ImageDecoder, ImageDecoderConfig
 from mmi_agent.models.language_decoder import LanguageDecoder, LanguageDecoderConfig
 from mmi_agent.models.perceiver_resampler import PerceiverResamplerConfig
 from mmi_agent.models.vision_encoder import VisionEncoderConfig
 from mmi_agent.models.visual_tokenizer import VisualFeatures, VisualTokenizer
 
-__all__ = ["InterleavedBatch", "MMInterleavedConfig", "MMInterleavedModel", "Reading"]
+__all__ = ["InterleavedBatch", "MMInterleavedConfig", "MMInterleavedModel", "Reading", "Scenes"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,17 +30,23 @@ class MMInterleavedConfig:
         vision: Sizes of the vision encoder.
         resampler: Sizes of the resampler of visual tokens.
         decoder: Sizes of the language decoder.
+        image_decoder: Sizes of the image decoder; None for a model that only reads.
         begin_of_text: Id before each document: in a row of several, no token looks at pictures before its own.
         begin_of_image: Id before each picture.
         image: Id that stands in place of each visual token.
+        end_of_text: Id that ends what is written.
+        padding: Id that fills up shorter rows.
     """
 
     vision: VisionEncoderConfig
     resampler: PerceiverResamplerConfig
     decoder: LanguageDecoderConfig
+    image_decoder: ImageDecoderConfig | None = None
     begin_of_text: int
     begin_of_image: int
     image: int
+    end_of_text: int
+    padding: int
 
     def __post_init__(self) -> None:
         synchronizer = self.decoder.synchronizer
@@ -48,6 +55,18 @@ class MMInterleavedConfig:
                 f"synchronizer.level_widths {synchronizer.level_widths} must be among the vision encoder's "
                 f"{self.vision.map_widths}"
             )
+        if drawing := self.image_decoder:
+            found = (drawing.resampler.feature_width, drawing.denoiser.feature_width)
+            if found != (self.decoder.hidden_size, self.vision.width):
+                raise ConfigError(
+                    f"image_decoder reads widths {found}, decoder and vision give "
+                    f"{(self.decoder.hidden_size, self.vision.width)}"
+                )
+            if not set(drawing.denoiser.level_widths) <= set(self.vision.map_widths):
+                raise ConfigError(
+                    f"image_decoder.denoiser.level_widths {drawing.denoiser.level_widths} must be among the vision "
+                    f"encoder's {self.vision.map_widths}"
+                )
 
     def fake_batch(self, *, batch_size: int = 2, seed: int = 0) -> tuple[Tensor, Tensor]:
         """Makes ids and pixels that fit: in each row text, a picture, and text."""
@@ -80,11 +99,21 @@ class Reading(NamedTuple):
     """(B, T, V)."""
 
 
+class Scenes(NamedTuple):
+    """What each picture of a batch is drawn from."""
+
+    contexts: list[Tensor]
+    """Hidden states (T, C) from the beginning of the picture's document up to its begin-of-image token."""
+    previous: Tensor
+    """(P,), which of all pictures stands before it in its document; -1 where none does."""
+
+
 class MMInterleavedModel(nn.Module):
-    """The whole model; so far it reads.
+    """The whole model.
 
     A growing document needs `see`, `embed`, `embed_picture` and `project`, and calls the decoder with a cache and a
-    `PictureMemory`; whole batches go through `forward`. Both give the same numbers.
+    `PictureMemory`; whole batches go through `forward`. Both give the same numbers. What is drawn, `image_decoder`
+    draws, from the hidden states of a document or from the `scenes` of a batch.
 
     Args:
         config: The sizes.
@@ -99,6 +128,7 @@ class MMInterleavedModel(nn.Module):
         width = config.decoder.hidden_size
         self.visual_tokenizer = VisualTokenizer(config.vision, config.resampler, token_width=width)
         self.decoder = LanguageDecoder(config.decoder, language_device=language_device)
+        self.image_decoder = ImageDecoder(config.image_decoder) if config.image_decoder else None
         self.begin_of_image = nn.Parameter(torch.zeros(width))
 
     @classmethod
@@ -202,7 +232,13 @@ class MMInterleavedModel(nn.Module):
         Raises:
             ShapeError: If there are more or fewer pictures than places for them, or they have a wrong size.
         """
-        batch = self.merge(ids_BT, None if pixels_PCHW is None else self.see(pixels_PCHW))
+        return self.read(ids_BT, None if pixels_PCHW is None else self.see(pixels_PCHW), attention_mask_BT)
+
+    def read(
+        self, ids_BT: Tensor, seen: VisualFeatures | None = None, attention_mask_BT: Tensor | None = None
+    ) -> Reading:
+        """Reads whole rows of text and of pictures that were seen before; see `forward`."""
+        batch = self.merge(ids_BT, seen)
         attend_BTS = None
         if attention_mask_BT is not None:
             attend_BTS = attention_mask_BT.bool()[:, None].expand(-1, ids_BT.shape[1], -1).tril()
@@ -210,6 +246,47 @@ class MMInterleavedModel(nn.Module):
             batch.embeddings, pictures=batch.pictures, visible_BTI=batch.visible, attend_BTS=attend_BTS
         )
         return Reading(hidden_BTC, self.decoder.logits(hidden_BTC))
+
+    def scenes(self, ids_BT: Tensor, hidden_BTC: Tensor, begins_P: Tensor | None = None) -> Scenes:
+        """Finds what each picture of a batch is drawn from.
+
+        Args:
+            ids_BT: What was read.
+            hidden_BTC: What came of it.
+            begins_P: For each picture the position in its row where its document begins; None is the row's beginning.
+        """
+        row_P, end_P = (ids_BT == self.config.begin_of_image).nonzero(as_tuple=True)
+        begins_P = torch.zeros_like(end_P) if begins_P is None else begins_P
+        places = zip(row_P.tolist(), begins_P.tolist(), end_P.tolist(), strict=True)
+        contexts = [hidden_BTC[row, begin : end + 1] for row, begin, end in places]
+        follows_P = (row_P == row_P.roll(1)) & (end_P.roll(1) >= begins_P) & (end_P > end_P.roll(1))
+        previous_P = torch.where(follows_P, torch.arange(-1, len(row_P) - 1, device=row_P.device), -1)
+        return Scenes(contexts, previous_P)
+
+    def look_back(self, seen: VisualFeatures, previous_P: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Projects the picture before each picture for the synchronizers of the image decoder.
+
+        Args:
+            seen: All pictures.
+            previous_P: Which of them stands before, -1 where none does.
+
+        Returns:
+            Values as `Denoiser.project` returns them, and whether there is anything to look at, (P, 1).
+        """
+        decoder = self.drawing
+        cells_PSF = seen.cells(decoder.config.denoiser.level_widths)[previous_P.clamp(min=0)]
+        return decoder.denoiser.project(cells_PSF[:, None]), (previous_P >= 0)[:, None]
+
+    @property
+    def drawing(self) -> ImageDecoder:
+        """The image decoder.
+
+        Raises:
+            ConfigError: If the model has none.
+        """
+        if self.image_decoder is None:
+            raise ConfigError("this model has no image decoder: the presets tiny, small and full have one")
+        return self.image_decoder
 
 
 def _pictures_of_rows(starts_BT: Tensor) -> tuple[Tensor, Tensor]:

@@ -57,8 +57,12 @@ class PerceiverResampler(nn.Module):
         )
         nn.init.normal_(self.queries, std=0.02)
 
-    def forward(self, features_BSF: Tensor) -> Tensor:
+    def forward(self, features_BSF: Tensor, visible_BS: Tensor | None = None) -> Tensor:
         """Reads the features.
+
+        Args:
+            features_BSF: The features.
+            visible_BS: True where there is one, for rows of several lengths; None where all are.
 
         Returns:
             Tokens, shape (B, K, C).
@@ -71,7 +75,7 @@ class PerceiverResampler(nn.Module):
             raise ShapeError(f"features must be {expected}, got {tuple(features_BSF.shape)}")
         tokens_BKC = self.norm(self.queries).expand(len(features_BSF), -1, -1)
         for layer in self.layers:
-            tokens_BKC = layer(tokens_BKC, features_BSF)
+            tokens_BKC = layer(tokens_BKC, features_BSF, visible_BS)
         return tokens_BKC
 
 
@@ -94,9 +98,9 @@ class ResamplerLayer(nn.Module):
         self.down = nn.Linear(config.intermediate_size, width)
         self.feed_forward_norm = nn.LayerNorm(width, eps=eps)
 
-    def forward(self, tokens_BKC: Tensor, features_BSF: Tensor) -> Tensor:
+    def forward(self, tokens_BKC: Tensor, features_BSF: Tensor, visible_BS: Tensor | None) -> Tensor:
         """Returns the tokens after this layer."""
         tokens_BKC = self.attention_norm(tokens_BKC + self.attention(tokens_BKC))
         if self.look is not None and self.look_norm is not None:
-            tokens_BKC = self.look_norm(tokens_BKC + self.look(tokens_BKC, features_BSF))
+            tokens_BKC = self.look_norm(tokens_BKC + self.look(tokens_BKC, features_BSF, visible_BS))
         return self.feed_forward_norm(tokens_BKC + self.down(F.gelu(self.up(tokens_BKC))))

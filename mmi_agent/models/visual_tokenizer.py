@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from mmi_agent.errors import ConfigError, ShapeError
 from mmi_agent.models.perceiver_resampler import PerceiverResampler, PerceiverResamplerConfig
+from mmi_agent.models.positions import grid_positions
 from mmi_agent.models.vision_encoder import VisionEncoder, VisionEncoderConfig
 
 __all__ = ["VisualFeatures", "VisualTokenizer"]
@@ -66,7 +67,7 @@ class VisualTokenizer(nn.Module):
         self.resampler = PerceiverResampler(resampler)
         self.output = nn.Linear(resampler.width, token_width)
         self.positions: Tensor
-        self.register_buffer("positions", _sine_positions(vision.width, vision.grid_width), persistent=False)
+        self.register_buffer("positions", grid_positions(vision.width, vision.grid_width), persistent=False)
         nn.init.normal_(self.output.weight, std=1e-3)
         nn.init.zeros_(self.output.bias)
 
@@ -92,14 +93,3 @@ class VisualTokenizer(nn.Module):
         if width == self.positions.shape[-1]:
             return self.positions
         return F.interpolate(self.positions[None], size=(width, width), mode="bicubic", align_corners=False)[0]
-
-
-def _sine_positions(width: int, grid_width: int) -> Tensor:
-    """Sines and cosines of row, then of column, at rising wavelengths: shape (width, grid_width, grid_width)."""
-    if width % 4:
-        raise ConfigError(f"width {width} of a table of positions is not divisible by 4")
-    speeds_X = 10_000.0 ** -(torch.arange(width // 4) / (width // 4))
-    angles_XG = speeds_X[:, None] * torch.arange(float(grid_width))
-    waves_YG = torch.cat([angles_XG.sin(), angles_XG.cos()])
-    row_YGG = waves_YG[:, :, None].expand(-1, -1, grid_width)
-    return torch.cat([row_YGG, row_YGG.transpose(1, 2)])

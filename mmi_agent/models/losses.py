@@ -1,0 +1,107 @@
+"""The two losses of training: the next token, and the noise in the next picture.
+
+Which tokens count, and which pictures, follows the released code.
+"""
+
+# B rows, T tokens, P pictures of all rows, A channels of latents, H W height and width, C width of the decoder
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mmi_agent.models.mm_interleaved import MMInterleavedConfig, MMInterleavedModel, Reading
+from mmi_agent.models.visual_tokenizer import VisualFeatures
+
+__all__ = ["NoiseDraw", "next_picture_loss", "next_token_loss", "next_token_targets", "weighted_loss"]
+
+_IGNORED = -100
+TEXT_WEIGHT, PICTURE_WEIGHT = 1.0, 10.0
+
+
+class NoiseDraw(NamedTuple):
+    """What chance decides in a step of training the image decoder."""
+
+    noise: Tensor
+    """(P, A, H, W), standard normal: what the denoiser has to find."""
+    timesteps: Tensor
+    """(P,), how noisy each picture is made, in 0..num_steps - 1."""
+    posterior_noise: Tensor
+    """(P, A, H, W), standard normal: draws latents from the autoencoder's posterior."""
+    unconditional: Tensor
+    """(P,), true where the condition is dropped, so that guidance has something to be guided away from."""
+
+    @classmethod
+    def random(
+        cls, model: MMInterleavedModel, num_pictures: int, *, drop: float = 0.1, generator: torch.Generator | None = None
+    ) -> "NoiseDraw":
+        """Draws for so many pictures, the condition of a share `drop` of them dropped."""
+        config = model.drawing.config
+        side, channels = config.denoiser.latent_width, config.denoiser.latent_channels
+        shape, device = (num_pictures, channels, side, side), model.begin_of_image.device
+        return cls(
+            torch.randn(shape, generator=generator, device=device),
+            torch.randint(config.diffusion.num_steps, (num_pictures,), generator=generator, device=device),
+            torch.randn(shape, generator=generator, device=device),
+            torch.rand(num_pictures, generator=generator, device=device) < drop,
+        )
+
+
+def next_token_targets(ids_BT: Tensor, attention_mask_BT: Tensor, config: MMInterleavedConfig) -> Tensor:
+    """The token after each, or -100 where it does not count: shape (B, T - 1).
+
+    Visual tokens, padding and the beginnings of documents do not count, nor does a picture that opens a document.
+    """
+    now_BT, next_BT = ids_BT[:, :-1], ids_BT[:, 1:]
+    opens_BT = (now_BT == config.begin_of_text) & (next_BT == config.begin_of_image)
+    silent = torch.tensor([config.padding, config.image, config.begin_of_text], device=ids_BT.device)
+    ignored_BT = torch.isin(next_BT, silent) | (attention_mask_BT[:, 1:] == 0) | opens_BT
+    return next_BT.masked_fill(ignored_BT, _IGNORED)
+
+
+def next_token_loss(reading: Reading, targets_BT: Tensor) -> Tensor:
+    """Mean cross entropy of the tokens that count, in nats."""
+    return F.cross_entropy(reading.logits[:, :-1].float().flatten(0, 1), targets_BT.flatten(), ignore_index=_IGNORED)
+
+
+def next_picture_loss(
+    model: MMInterleavedModel,
+    ids_BT: Tensor,
+    reading: Reading,
+    seen: VisualFeatures,
+    pixels_PCHW: Tensor,
+    draw: NoiseDraw,
+    begins_P: Tensor | None = None,
+) -> Tensor:
+    """Mean square of what the denoiser gets wrong. A picture that nothing but its document's beginning precedes is 0.
+
+    Args:
+        model: The model.
+        ids_BT: What was read.
+        reading: What came of it.
+        seen: The pictures as they were read.
+        pixels_PCHW: The same pictures as they are to be drawn: RGB in 0..1, `image_decoder.image_size` high and wide.
+        draw: The noise.
+        begins_P: Where each picture's document begins; see `MMInterleavedModel.scenes`.
+    """
+    decoder = model.drawing
+    scenes = model.scenes(ids_BT, reading.hidden, begins_P)
+    condition_PKX = decoder.condition(scenes.contexts)
+    condition_PKX = torch.where(draw.unconditional[:, None, None], decoder.unconditional, condition_PKX)
+    with torch.no_grad():
+        latents_PAHW = decoder.encode(pixels_PCHW, draw.posterior_noise)
+        noisy_PAHW = decoder.add_noise(latents_PAHW, draw.noise, draw.timesteps)
+        target_PAHW = decoder.target(latents_PAHW, draw.noise, draw.timesteps)
+    values, visible_PI = model.look_back(seen, scenes.previous)
+    told_PAHW = decoder.denoiser(noisy_PAHW, draw.timesteps, condition_PKX, values, visible_PI)
+    wrong_PAHW = F.mse_loss(told_PAHW.float(), target_PAHW.float(), reduction="none")
+    is_conditional_P = torch.tensor([len(context_TC) > 2 for context_TC in scenes.contexts], device=wrong_PAHW.device)
+    return (wrong_PAHW * is_conditional_P[:, None, None, None]).mean()
+
+
+def weighted_loss(
+    text_loss: Tensor, picture_loss: Tensor, *, text: float = TEXT_WEIGHT, picture: float = PICTURE_WEIGHT
+) -> Tensor:
+    """The sum that is trained on, by default with the paper's weights 1 and 10."""
+    return text * text_loss + picture * picture_loss
