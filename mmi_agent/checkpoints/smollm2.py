@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
+from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -26,7 +27,6 @@ from torch import Tensor
 
 from mmi_agent.checkpoints.files import (
     MANIFEST,
-    LanguageConfig,
     Source,
     cache_root,
     check,
@@ -39,7 +39,24 @@ from mmi_agent.errors import CheckpointError
 if TYPE_CHECKING:
     from gguf import GGUFReader
 
-__all__ = ["ensure_smollm2", "load_chat_template", "load_language_weights", "load_tokenizer"]
+__all__ = ["LanguageConfig", "ensure_smollm2", "load_chat_template", "load_language_weights", "load_tokenizer"]
+
+
+class LanguageConfig(BaseModel):
+    """Sizes of a Llama decoder, as far as its weights decide them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    vocab_size: int
+    width: int
+    num_layers: int
+    num_heads: int
+    num_key_value_heads: int
+    feed_forward_width: int
+    rope_theta: float
+    norm_eps: float
+    max_positions: int
+
 
 MODEL = "SmolLM2-135M-Instruct"
 CONFIG = LanguageConfig(
@@ -192,7 +209,9 @@ def _converted(folder: Path, read: Callable[[], _Parts], say: Progress) -> Path:
             save_file(parts.weights, unfinished / _WEIGHTS)
             (unfinished / _TOKENIZER).write_text(parts.tokenizer_json, encoding="utf-8")
             (unfinished / _CHAT_TEMPLATE).write_text(parts.chat_template, encoding="utf-8")
-            write_manifest(unfinished, model=MODEL, source=parts.source, config=parts.config)
+            write_manifest(
+                unfinished, model=MODEL, source=parts.source, config=parts.config.model_dump(), dtype="float32"
+            )
     check(folder)
     return folder
 

