@@ -1,13 +1,17 @@
 """Deformable attention: each query looks at a few points of a few feature maps, and learns where to look.
 
 `deformable_attention` is the one kernel beneath both the ViT-Adapter, through `DeformableAttention`, and the
-multi-image synchronizer of `feature_synchronizer.py`. It is written with `grid_sample`, so it runs on any device.
+multi-image synchronizer of `feature_synchronizer.py`. On a GPU with Triton it is the fused kernel of
+`deformable_attention_triton.py`; elsewhere it is plain PyTorch, which is also what that one is measured against.
 """
 
-# B batch, S cells of all levels, N heads, D head width, Q queries, L levels, P points per level, C model width
+# B batch, I pictures, S cells of all levels, N heads, D head width, Q queries, L levels, P points per level,
+# X samples that a head mixes for a query, C model width
 
 import math
 from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
@@ -15,44 +19,85 @@ from torch.nn import functional as F
 
 from mmi_agent.errors import ShapeError
 
-__all__ = ["DeformableAttention", "deformable_attention"]
+__all__ = ["DeformableAttention", "deformable_attention", "plain_deformable_attention"]
 
 
 def deformable_attention(
-    value_BNDS: Tensor, level_sizes: Sequence[tuple[int, int]], locations_BQNLP2: Tensor, weights_BQNLP: Tensor
+    value_BISND: Tensor, level_sizes: Sequence[tuple[int, int]], locations_BQNILP2: Tensor, weights_BQNILP: Tensor
 ) -> Tensor:
-    """Samples every level at every location and sums the samples by weight.
+    """Samples every level of every picture at every location and sums the samples by weight.
 
     Args:
-        value_BNDS: Feature maps of all levels, flattened row by row and joined in the order of `level_sizes`. Cells
-            stand last so that a level is a view, never a copy, however many pictures are folded into B.
+        value_BISND: Feature maps of all levels, flattened row by row and joined in the order of `level_sizes`. B may
+            be 1 where all rows look at the same pictures.
         level_sizes: (height, width) of each level, in cells; S is their summed area.
-        locations_BQNLP2: Sampling points (x, y), normalised to [0, 1]; a sample outside the map is 0.
-        weights_BQNLP: Weight of each sample.
+        locations_BQNILP2: Sampling points (x, y), normalised to [0, 1]; a sample outside the map is 0. L may be 1
+            where a point is at the same place on every level.
+        weights_BQNILP: Weight of each sample.
 
     Returns:
-        Mixed features, shape (B, Q, N * D), dtype and device of `value_BNDS`.
+        Mixed features, shape (B, Q, N * D), dtype and device of `value_BISND`; summed in float32.
 
     Raises:
         ShapeError: If S differs from the summed area of `level_sizes`, or L from their number.
 
     Source: Deformable DETR, eq. 3 (arXiv:2010.04159); same result as `ms_deform_attn_core_pytorch` in MM-Interleaved.
     """
-    B, N, D, S = value_BNDS.shape
-    Q, L = locations_BQNLP2.shape[1], locations_BQNLP2.shape[3]
     areas = [height * width for height, width in level_sizes]
-    if sum(areas) != S or len(areas) != L:
+    S, L = value_BISND.shape[2], weights_BQNILP.shape[4]
+    if sum(areas) != S or len(areas) != L or locations_BQNILP2.shape[4] not in (1, L):
         raise ShapeError(f"levels {list(level_sizes)!r} need {sum(areas)} cells on {len(areas)} levels, got {S} on {L}")
+    if value_BISND.is_cuda and _has_triton():
+        from mmi_agent.models.deformable_attention_triton import fused_deformable_attention
 
-    # grid_sample wants the heads in the batch, and coordinates in [-1, 1].
-    grid_XQLP2 = (2 * locations_BQNLP2 - 1).transpose(1, 2).flatten(0, 1).to(value_BNDS.dtype)
-    weights_XQLP = weights_BQNLP.transpose(1, 2).flatten(0, 1)
-    mixed_XDQ = value_BNDS.new_zeros(B * N, D, Q)
-    for level, map_BNDs in enumerate(torch.split(value_BNDS, areas, dim=-1)):
-        map_XDHW = map_BNDs.reshape(B * N, D, *level_sizes[level])
-        sample_XDQP = F.grid_sample(map_XDHW, grid_XQLP2[:, :, level], padding_mode="zeros", align_corners=False)
-        mixed_XDQ = mixed_XDQ + (sample_XDQP * weights_XQLP[:, None, :, level]).sum(-1)
-    return mixed_XDQ.view(B, N * D, Q).transpose(1, 2)
+        return fused_deformable_attention(value_BISND, level_sizes, locations_BQNILP2, weights_BQNILP)
+    return plain_deformable_attention(value_BISND, level_sizes, locations_BQNILP2, weights_BQNILP)
+
+
+def plain_deformable_attention(
+    value_BISND: Tensor, level_sizes: Sequence[tuple[int, int]], locations_BQNILP2: Tensor, weights_BQNILP: Tensor
+) -> Tensor:
+    """Does what `deformable_attention` says on any device; shapes are not checked.
+
+    Every sample is four rows of a table, and everything that a head mixes for a query is one bag of rows: PyTorch sums
+    bags without storing the rows.
+    """
+    _, I, S, N, D = value_BISND.shape  # noqa: E741 - the legend's letter
+    B, Q = weights_BQNILP.shape[:2]
+    device = value_BISND.device
+    sizes_L12 = torch.tensor([[(width, height)] for height, width in level_sizes], device=device)
+    areas_L = sizes_L12.prod(-1).flatten()
+
+    # The four cells around a sample, each side with its share.
+    cells_BQNILP2 = locations_BQNILP2.float() * sizes_L12 - 0.5
+    low_BQNILP2 = cells_BQNILP2.floor()
+    above_BQNILP2 = cells_BQNILP2 - low_BQNILP2
+    near_BQNILP22 = torch.stack([low_BQNILP2, low_BQNILP2 + 1], -2)
+    share_BQNILP22 = torch.stack([1 - above_BQNILP2, above_BQNILP2], -2)
+    inside_BQNILP22 = (near_BQNILP22 >= 0) & (near_BQNILP22 < sizes_L12[..., None, :])
+    share_x, share_y = torch.where(inside_BQNILP22, share_BQNILP22, 0.0).unbind(-1)
+    x, y = torch.where(inside_BQNILP22, near_BQNILP22, 0.0).int().unbind(-1)
+
+    # Rows of the table stand in the order of pictures, cells, heads.
+    width_L111 = sizes_L12[:, :, :1, None].int()
+    rows_BQNILP4 = (y[..., :, None] * width_L111 + x[..., None, :]).flatten(-2) * N
+    first_L = (areas_L.cumsum(0) - areas_L) * N
+    picture_BI = torch.arange(value_BISND.shape[0] * I, device=device).view(-1, I) * (S * N)
+    first_BNIL = torch.arange(N, device=device)[:, None, None] + picture_BI[:, None, :, None] + first_L
+    rows_BQNILP4 = rows_BQNILP4 + first_BNIL[:, None, ..., None, None].int()
+    weights_BQNILP4 = (share_y[..., :, None] * share_x[..., None, :]).flatten(-2) * weights_BQNILP[..., None]
+    mixed_XD = F.embedding_bag(
+        rows_BQNILP4.reshape(B * Q * N, -1),
+        value_BISND.reshape(-1, D),
+        mode="sum",
+        per_sample_weights=weights_BQNILP4.reshape(B * Q * N, -1).to(value_BISND.dtype),
+    )
+    return mixed_XD.view(B, Q, N * D)
+
+
+@cache
+def _has_triton() -> bool:
+    return find_spec("triton") is not None
 
 
 class DeformableAttention(nn.Module):
@@ -112,10 +157,13 @@ class DeformableAttention(nn.Module):
         """
         B, Q, _ = query_BQC.shape
         N, L, P = self.num_heads, self.num_levels, self.num_points
-        value_BNDS = self.value(feature_BSC).transpose(1, 2).unflatten(1, (N, -1))
+        value_B1SND = self.value(feature_BSC)[:, None].unflatten(-1, (N, -1))
         weights_BQNLP = self.weights(query_BQC).view(B, Q, N, L * P).softmax(-1).view(B, Q, N, L, P)
         # Offsets are in cells of their level.
         cells_L12 = query_BQC.new_tensor([(width, height) for height, width in level_sizes])[:, None]
-        offsets_BQNLP2 = self.offsets(query_BQC).view(B, Q, N, L, P, 2) / cells_L12
+        offsets_BQNLP2 = self.offsets(query_BQC).float().view(B, Q, N, L, P, 2) / cells_L12
         locations_BQNLP2 = reference_Q2[:, None, None, None] + offsets_BQNLP2
-        return self.output(deformable_attention(value_BNDS, level_sizes, locations_BQNLP2, weights_BQNLP))
+        mixed_BQC = deformable_attention(
+            value_B1SND, level_sizes, locations_BQNLP2[:, :, :, None], weights_BQNLP[:, :, :, None]
+        )
+        return self.output(mixed_BQC)

@@ -1,14 +1,16 @@
 """The multi-image, multi-scale feature synchronizer (MMFS): tokens look at details of the pictures before them.
 
-Features of a picture are projected once, into `PictureMemory`; every later token only samples them. The file knows
-nothing of language models: `GatedSynchronizer` is what one of their layers adds to its hidden states.
+Features of a picture are projected once, into `PictureMemory`; every later token only samples them, and what its
+choice of samples owes to the rank of a picture is projected once as well. The file knows nothing of language models:
+`GatedSynchronizer` is what one of their layers adds to its hidden states.
 """
 
 # B batch, T tokens (queries), I pictures, S cells of all levels of a picture, L levels, N heads, D head width,
 # P points per level, C width of tokens, F width of picture features, R ranks
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +19,15 @@ from torch.nn import functional as F
 from mmi_agent.errors import ConfigError, ShapeError
 from mmi_agent.models.deformable_attention import deformable_attention
 
-__all__ = ["FeatureSynchronizer", "FeatureSynchronizerConfig", "GatedSynchronizer", "PictureMemory"]
+__all__ = [
+    "FeatureSynchronizer",
+    "FeatureSynchronizerConfig",
+    "GatedSynchronizer",
+    "PictureMemory",
+    "RankTable",
+    "Sight",
+    "picture_ranks",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +67,30 @@ class FeatureSynchronizerConfig:
     def num_cells(self) -> int:
         """Cells of one picture, all levels together."""
         return sum(width * width for width in self.level_widths)
+
+
+class RankTable(NamedTuple):
+    """What the rank of a picture adds to a token's choice of samples."""
+
+    offsets: Tensor
+    """(R, N, P, 2)."""
+    logits: Tensor
+    """(R, N, L, P); minus infinity at rank 0, which is out of sight."""
+
+
+def picture_ranks(visible_BTI: Tensor, num_ranks: int) -> Tensor:
+    """Numbers the pictures that each token sees from the latest, 1, backwards.
+
+    Args:
+        visible_BTI: True where the token may look at the picture.
+        num_ranks: R.
+
+    Returns:
+        Shape (B, T, I); 0 is out of sight, as is all that lies beyond the table.
+    """
+    seen_BTI = visible_BTI.long()
+    rank_BTI = seen_BTI.flip(-1).cumsum(-1).flip(-1) * seen_BTI
+    return torch.where(rank_BTI < num_ranks, rank_BTI, 0)
 
 
 class FeatureSynchronizer(nn.Module):
@@ -102,7 +136,7 @@ class FeatureSynchronizer(nn.Module):
             features_BISF: Feature maps, flattened row by row and joined in the order of `level_widths`.
 
         Returns:
-            Values, shape (B, I, N, D, S).
+            Values, shape (B, I, S, N, D).
 
         Raises:
             ShapeError: If S or F is not what the configuration says.
@@ -112,12 +146,20 @@ class FeatureSynchronizer(nn.Module):
             raise ShapeError(
                 f"picture features must be (batch, pictures, {expected}), got {tuple(features_BISF.shape)}"
             )
-        return self.value(features_BISF).transpose(2, 3).unflatten(2, (self.config.num_heads, -1)).contiguous()
+        return self.value(features_BISF).unflatten(-1, (self.config.num_heads, -1))
+
+    def rank_table(self) -> RankTable:
+        """Projects the table of ranks, once for all tokens: what a token and a rank contribute is linear in both."""
+        N, L, P = self.config.num_heads, len(self.config.level_widths), self.config.num_points
+        offsets_RNP2 = F.linear(self.rank.weight, self.offsets.weight).view(-1, N, P, 2)
+        logits_RNLP = F.linear(self.rank.weight, self.weights.weight).view(-1, N, L, P + 1)[..., :-1]
+        hidden_1NLP = torch.full_like(logits_RNLP[:1], float("-inf"))
+        return RankTable(offsets_RNP2, torch.cat([hidden_1NLP, logits_RNLP[1:]]))
 
     def forward(
         self,
         tokens_BTC: Tensor,
-        values_BINDS: Tensor | None,
+        values_BISND: Tensor | None,
         visible_BTI: Tensor | None = None,
         *,
         centres_T2: Tensor | None = None,
@@ -126,7 +168,7 @@ class FeatureSynchronizer(nn.Module):
 
         Args:
             tokens_BTC: The tokens.
-            values_BINDS: What `project` returned; its batch may be 1 where all rows look at the same pictures.
+            values_BISND: What `project` returned; its batch may be 1 where all rows look at the same pictures.
                 None where there are no pictures.
             visible_BTI: True where the token may look at the picture; None where all may look at all. Pictures of a
                 rank beyond the table are not looked at.
@@ -138,58 +180,75 @@ class FeatureSynchronizer(nn.Module):
         Raises:
             ShapeError: If batches or numbers of pictures differ.
         """
-        B, T, _ = tokens_BTC.shape
-        if values_BINDS is None or values_BINDS.shape[1] == 0:
-            return self.output(self.ignore).expand(B, T, -1)
-        I = values_BINDS.shape[1]  # noqa: E741 - the legend's letter
-        if values_BINDS.shape[0] == 1 and B > 1:
-            folded_1XI = None if visible_BTI is None else visible_BTI.expand(B, T, I).reshape(1, B * T, I)
-            repeated_X2 = None if centres_T2 is None else centres_T2.repeat(B, 1)
-            folded_1XC = tokens_BTC.reshape(1, B * T, -1)
-            return self(folded_1XC, values_BINDS, folded_1XI, centres_T2=repeated_X2).view(B, T, -1)
-        if values_BINDS.shape[0] != B or (visible_BTI is not None and visible_BTI.shape[-1] != I):
-            seen = None if visible_BTI is None else tuple(visible_BTI.shape)
-            raise ShapeError(f"{B} rows of tokens cannot look at values {tuple(values_BINDS.shape)}, visible {seen}")
-        return self._look(tokens_BTC, values_BINDS, self._ranks(visible_BTI, I).expand(B, T, I), centres_T2)
-
-    def _ranks(self, visible_BTI: Tensor | None, num_pictures: int) -> Tensor:
-        """Numbers the visible pictures from the latest, 1, backwards; 0 is out of sight."""
+        if values_BISND is None or values_BISND.shape[1] == 0:
+            return self._ignored(tokens_BTC)
         if visible_BTI is None:
-            rank_BTI = torch.arange(num_pictures, 0, -1, device=self.rank.weight.device)[None, None]
-        else:
-            seen_BTI = visible_BTI.long()
-            rank_BTI = seen_BTI.flip(-1).cumsum(-1).flip(-1) * seen_BTI
-        return torch.where(rank_BTI < self.config.num_ranks, rank_BTI, 0)
+            values_BISND = values_BISND[:, 1 - self.config.num_ranks :]
+            visible_BTI = torch.ones(1, 1, values_BISND.shape[1], dtype=torch.bool, device=tokens_BTC.device)
+        rank_BTI = picture_ranks(visible_BTI, self.config.num_ranks)
+        return self.look(tokens_BTC, values_BISND, rank_BTI, self.rank_table(), centres_T2=centres_T2)
 
-    def _look(self, tokens_BTC: Tensor, values_BINDS: Tensor, rank_BTI: Tensor, centres_T2: Tensor | None) -> Tensor:
-        B, T, I = rank_BTI.shape  # noqa: E741
-        N, P, L = self.config.num_heads, self.config.num_points, len(self.config.level_widths)
+    def look(
+        self,
+        tokens_BTC: Tensor,
+        values_BISND: Tensor,
+        rank_BTI: Tensor,
+        table: RankTable,
+        *,
+        centres_T2: Tensor | None = None,
+    ) -> Tensor:
+        """Does what `forward` does, for callers that keep what many tokens and layers share.
 
-        # What a token and a rank contribute is projected apart and then added: the projections are linear, so a token
-        # costs the same whatever the number of pictures.
+        Args:
+            tokens_BTC: The tokens.
+            values_BISND: See `forward`.
+            rank_BTI: What `picture_ranks` returned; rows and tokens may be 1 where all see the same.
+            table: What `rank_table` returned.
+            centres_T2: See `forward`.
+
+        Returns:
+            Shape (B, T, C).
+
+        Raises:
+            ShapeError: If batches or numbers of pictures differ.
+        """
+        B, T, _ = tokens_BTC.shape
+        if values_BISND.shape[0] not in (1, B) or rank_BTI.shape[-1] != values_BISND.shape[1]:
+            raise ShapeError(
+                f"{B} rows of tokens cannot look at values {tuple(values_BISND.shape)}, visible {tuple(rank_BTI.shape)}"
+            )
+        N, L, P = self.config.num_heads, len(self.config.level_widths), self.config.num_points
         query_BTC = self.query(tokens_BTC)
-        table_RC = self.rank.weight[: I + 1]
-        offsets_BTIX = self.offsets(query_BTC)[:, :, None] + F.linear(table_RC, self.offsets.weight)[rank_BTI]
-        logits_BTIX = self.weights(query_BTC)[:, :, None] + F.linear(table_RC, self.weights.weight)[rank_BTI]
+        offsets_BTN1P2 = self.offsets(query_BTC).view(B, T, N, 1, P, 2)
+        logits_BTN1LP = self.weights(query_BTC).view(B, T, N, 1, L, P + 1)[..., :-1]
+        offsets_BTNIP2 = (offsets_BTN1P2 + table.offsets[rank_BTI].transpose(2, 3)).float()
+        logits_BTNILP = logits_BTN1LP + table.logits[rank_BTI].transpose(2, 3)
 
-        logits_BTINLP = logits_BTIX.view(B, T, I, N, L, P + 1)[..., :-1]
-        logits_BTINLP = logits_BTINLP.masked_fill((rank_BTI == 0)[..., None, None, None], float("-inf"))
-        choices_BTNX = logits_BTINLP.permute(0, 1, 3, 2, 4, 5).flatten(3)
-        weights_BTNX = F.pad(choices_BTNX, (0, 1)).softmax(-1)  # the last choice is `ignore`, at logit 0
-
-        # Pictures go into the batch of the kernel.
-        points_BITNLP = weights_BTNX[..., :-1].view(B, T, N, I, L, P).permute(0, 3, 1, 2, 4, 5)
-        offsets_BITN1P2 = offsets_BTIX.view(B, T, I, N, 1, P, 2).transpose(1, 2)
+        # The last choice is `ignore`, at logit 0.
+        weights_BTNX = F.pad(logits_BTNILP.flatten(3), (0, 1)).softmax(-1, dtype=torch.float32)
         centres = 0.5 if centres_T2 is None else centres_T2[:, None, None, None]
-        locations_BITNLP2 = (centres + offsets_BITN1P2 / self.config.offset_unit).expand(-1, -1, -1, -1, L, -1, -1)
-        mixed_XTF = deformable_attention(
-            values_BINDS.flatten(0, 1),
+        locations_BTNIP2 = centres + offsets_BTNIP2 / self.config.offset_unit
+        mixed_BTX = deformable_attention(
+            values_BISND,
             self.config.level_sizes,
-            locations_BITNLP2.flatten(0, 1),
-            points_BITNLP.flatten(0, 1),
+            locations_BTNIP2[:, :, :, :, None],
+            weights_BTNX[..., :-1].view(logits_BTNILP.shape),
         )
-        ignored_BTF = (weights_BTNX[..., -1:] * self.ignore.view(N, -1)).flatten(2)
-        return self.output(mixed_XTF.view(B, I, T, -1).sum(1) + ignored_BTF)
+        ignored_BTX = (weights_BTNX[..., -1:] * self.ignore.view(N, -1)).flatten(2)
+        return self.output(mixed_BTX + ignored_BTX.to(mixed_BTX.dtype))
+
+    def _ignored(self, tokens_BTC: Tensor) -> Tensor:
+        return self.output(self.ignore).expand(*tokens_BTC.shape[:2], -1)
+
+
+class Sight(NamedTuple):
+    """What the tokens of one layer see: what `FeatureSynchronizer.look` takes."""
+
+    values: Tensor
+    """(B, I, S, N, D)."""
+    ranks: Tensor
+    """(B, T, I)."""
+    table: RankTable
 
 
 class GatedSynchronizer(nn.Module):
@@ -206,58 +265,113 @@ class GatedSynchronizer(nn.Module):
         """Normalises and projects picture features; see `FeatureSynchronizer.project`."""
         return self.synchronizer.project(self.feature_norm(features_BISF))
 
-    def forward(self, hidden_BTC: Tensor, values_BINDS: Tensor | None, visible_BTI: Tensor | None = None) -> Tensor:
-        """Returns what to add to `hidden_BTC`; see `FeatureSynchronizer.forward`."""
-        return self.gate.tanh() * self.synchronizer(self.token_norm(hidden_BTC), values_BINDS, visible_BTI)
+    def forward(self, hidden_BTC: Tensor, sight: Sight | None) -> Tensor:
+        """Returns what to add to `hidden_BTC`.
+
+        Args:
+            hidden_BTC: Hidden states of the layer.
+            sight: What they see; None where there are no pictures.
+        """
+        tokens_BTC = self.token_norm(hidden_BTC)
+        seen_BTC = self.synchronizer(tokens_BTC, None) if sight is None else self.synchronizer.look(tokens_BTC, *sight)
+        return self.gate.tanh() * seen_BTC
+
+
+@dataclass
+class _Shelf:
+    """Buffers for the values of pictures, filled from the front, and shared by the memories that forked there."""
+
+    buffers: list[Tensor]
+    filled: int
+    is_shared: bool = False
+
+    @property
+    def capacity(self) -> int:
+        return self.buffers[0].shape[1] if self.buffers else 0
 
 
 class PictureMemory:
     """The pictures of a growing document, as every synchronizer of a decoder needs them.
 
-    Tensors are never written to after they were made, so a fork shares them.
+    Adding a picture copies that picture alone: buffers are allocated ahead, and double. Forks share them, since none
+    writes where another may see. Not for training: what is written in place has no gradient.
 
     Args:
-        values: One tensor (B, I, N, D, S) per synchronizer, as `project` returned it.
+        values: One tensor (B, I, S, N, D) per synchronizer, as `project` returned it.
         starts: Position of the first token that sees each picture; None where the caller passes a mask of its own.
     """
 
     def __init__(self, values: Sequence[Tensor] = (), starts: Sequence[int] | None = ()) -> None:
-        self.values = list(values)
+        self._length = values[0].shape[1] if values else 0
+        self._shelf = _Shelf(list(values), self._length, is_shared=True)
         self.starts = None if starts is None else list(starts)
+        self.version = 0
+        self._tables: list[RankTable] | None = None
 
     def __len__(self) -> int:
-        return self.values[0].shape[1] if self.values else 0
+        return self._length
+
+    @property
+    def values(self) -> list[Tensor]:
+        """One tensor (B, I, S, N, D) per synchronizer: views that hold until the memory changes."""
+        return [buffer[:, : self._length] for buffer in self._shelf.buffers] if self._length else []
+
+    def rank_tables(self, project: Callable[[], list[RankTable]]) -> list[RankTable]:
+        """What `project` returned when it was first asked: tables are of the same weights as the values."""
+        if self._tables is None:
+            self._tables = project()
+        return self._tables
 
     def append(self, values: Sequence[Tensor], *, start: int) -> None:
         """Adds pictures of which all tokens from position `start` on may look at.
 
         Args:
-            values: One tensor (B, I, N, D, S) per synchronizer, as `project` returned it.
+            values: One tensor (B, I, S, N, D) per synchronizer, as `project` returned it.
             start: Position of the first token that sees them: by the released rule, that of their first visual token.
 
         Raises:
             ShapeError: If the memory serves a batch with its own mask, or holds another number of layers.
         """
-        if self.starts is None or (self.values and len(values) != len(self.values)):
-            raise ShapeError(f"cannot append {len(values)} layers of values to a memory of {len(self.values)}")
-        self.values = (
-            [torch.cat(pair, 1) for pair in zip(self.values, values, strict=True)] if self.values else [*values]
-        )
-        self.starts += [start] * (values[0].shape[1] if values else 0)
+        layers = len(self._shelf.buffers)
+        if self.starts is None or (layers and len(values) != layers):
+            raise ShapeError(f"cannot append {len(values)} layers of values to a memory of {layers}")
+        if not values:
+            return
+        end = self._length + values[0].shape[1]
+        if self._shelf.filled != self._length or end > self._shelf.capacity:
+            self._move(values, max(end, 2 * self._length))
+        for buffer, value in zip(self._shelf.buffers, values, strict=True):
+            buffer[:, self._length : end] = value
+        self.starts += [start] * (end - self._length)
+        self._length = self._shelf.filled = end
+        self.version += 1
 
     def rewind(self, length: int) -> None:
         """Forgets the pictures that no token before position `length` sees."""
         assert self.starts is not None
-        keep = sum(start < length for start in self.starts)
-        self.starts = self.starts[:keep]
-        self.values = [value[:, :keep] for value in self.values] if keep else []
+        self._length = sum(start < length for start in self.starts)
+        del self.starts[self._length :]
+        if not self._shelf.is_shared:
+            self._shelf.filled = self._length
+        self.version += 1
 
     def fork(self) -> "PictureMemory":
-        """Returns a memory that grows apart from this one; the tensors are shared."""
-        return PictureMemory(self.values, self.starts)
+        """Returns a memory that grows apart from this one; what both hold is shared."""
+        fork = PictureMemory(starts=self.starts)
+        self._shelf.is_shared = True
+        fork._shelf, fork._length, fork._tables = self._shelf, self._length, self._tables
+        return fork
 
-    def visible(self, positions_BT: Tensor) -> Tensor | None:
-        """Which pictures the tokens at these positions see: (B, T, I), or None where all see all."""
-        if not self.starts or max(self.starts) <= int(positions_BT.min()):
+    def visible(self, first: int, num_tokens: int) -> Tensor | None:
+        """Which pictures the tokens from position `first` on see: (1, T, I), or None where all see all."""
+        if not self.starts or max(self.starts) <= first:
             return None
-        return torch.tensor(self.starts, device=positions_BT.device) <= positions_BT[..., None]
+        return torch.tensor(self.starts) <= torch.arange(first, first + num_tokens)[None, :, None]
+
+    def _move(self, like: Sequence[Tensor], capacity: int) -> None:
+        """Goes on in buffers of its own."""
+        held = self.values
+        buffers = [value.new_zeros(value.shape[0], capacity, *value.shape[2:]) for value in like]
+        for buffer, value in zip(buffers, held, strict=False):  # nothing is held at first
+            buffer[:, : self._length] = value
+        self._shelf = _Shelf(buffers, self._length)

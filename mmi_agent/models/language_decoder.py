@@ -7,7 +7,7 @@ where visual tokens come from.
 # B batch, T new tokens, S all tokens (cached and new), C width, N query heads, K key/value heads, D head width,
 # V tokens of the vocabulary, I pictures
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmi_agent.errors import CheckpointError, ConfigError, ShapeError
-from mmi_agent.models.feature_synchronizer import FeatureSynchronizerConfig, GatedSynchronizer, PictureMemory
+from mmi_agent.models.feature_synchronizer import (
+    FeatureSynchronizerConfig,
+    GatedSynchronizer,
+    PictureMemory,
+    Sight,
+    picture_ranks,
+)
 from mmi_agent.models.key_value_cache import KeyValueCache
 
 __all__ = ["LanguageDecoder", "LanguageDecoderConfig"]
@@ -165,14 +171,15 @@ class LanguageDecoder(nn.Module):
         if attend_BTS is None and past and T > 1:
             attend_BTS = torch.ones(1, T, past + T, dtype=torch.bool, device=embeddings_BTC.device).tril(past)
         if pictures is not None and visible_BTI is None:
-            visible_BTI = pictures.visible(positions_BT)
+            visible_BTI = pictures.visible(past, T)
+        sights = self.sights(pictures, visible_BTI)
 
         rotation = _rotation(positions_BT, self.config, embeddings_BTC.dtype)
         mask_B1TS = None if attend_BTS is None else attend_BTS[:, None]
         hidden_BTC = embeddings_BTC
         for index, layer in enumerate(self.layers):
-            values_BINDS = pictures.values[index // self.config.synchronizer_every] if pictures else None
-            hidden_BTC = layer(hidden_BTC, rotation, mask_B1TS, cache, index, values_BINDS, visible_BTI)
+            sight = sights[index // self.config.synchronizer_every] if sights else None
+            hidden_BTC = layer(hidden_BTC, rotation, mask_B1TS, cache, index, sight)
         if cache is not None:
             cache.advance(T)
         return self.norm(hidden_BTC)
@@ -204,12 +211,33 @@ class LanguageDecoder(nn.Module):
             features_BISF: Feature maps, flattened row by row and joined in the order of `level_widths`.
 
         Returns:
-            One tensor (B, I, heads, head width, S) per synchronizer: what `PictureMemory` holds.
+            One tensor (B, I, S, heads, head width) per synchronizer: what `PictureMemory` holds.
 
         Raises:
             ShapeError: If S or F is not what the configuration says.
         """
-        return [layer.look.project(features_BISF) for layer in self._decoder_layers() if layer.look is not None]
+        return [look.project(features_BISF) for look in self._looks()]
+
+    def sights(self, pictures: PictureMemory | None, visible_BTI: Tensor | None) -> list[Sight]:
+        """Puts together what each synchronizer needs to look at pictures, once for all tokens and layers.
+
+        Args:
+            pictures: What there is to see.
+            visible_BTI: True where a token may look at a picture; None where all see all.
+
+        Returns:
+            One for each synchronizer; none where there are no pictures.
+        """
+        synchronizer = self.config.synchronizer
+        if pictures is None or not len(pictures) or synchronizer is None:
+            return []
+        values = pictures.values
+        if visible_BTI is None:  # nothing sees beyond the table of ranks
+            values = [value_BISND[:, 1 - synchronizer.num_ranks :] for value_BISND in values]
+            visible_BTI = torch.ones(1, 1, values[0].shape[1], dtype=torch.bool)
+        rank_BTI = picture_ranks(visible_BTI.to(values[0].device), synchronizer.num_ranks)
+        tables = pictures.rank_tables(lambda: [look.synchronizer.rank_table() for look in self._looks()])
+        return [Sight(value_BISND, rank_BTI, table) for value_BISND, table in zip(values, tables, strict=True)]
 
     def open_cache(self, *, batch_size: int = 1, capacity: int = 256) -> KeyValueCache:
         """Returns an empty cache of the decoder's sizes, dtype and device."""
@@ -245,8 +273,9 @@ class LanguageDecoder(nn.Module):
             raise CheckpointError(f"{len(wrong)} language weights do not fit: {listed}")
         self.load_state_dict(weights, strict=False, assign=True)
 
-    def _decoder_layers(self) -> "Sequence[DecoderLayer]":
-        return [layer for layer in self.layers if isinstance(layer, DecoderLayer)]
+    def _looks(self) -> list[GatedSynchronizer]:
+        layers = [layer for layer in self.layers if isinstance(layer, DecoderLayer)]
+        return [layer.look for layer in layers if layer.look is not None]
 
 
 class DecoderLayer(nn.Module):
@@ -268,13 +297,12 @@ class DecoderLayer(nn.Module):
         mask_B1TS: Tensor | None,
         cache: KeyValueCache | None,
         index: int,
-        values_BINDS: Tensor | None,
-        visible_BTI: Tensor | None,
+        sight: Sight | None,
     ) -> Tensor:
         """Returns the hidden states after this layer, the layer of number `index` in the cache."""
         hidden_BTC = hidden_BTC + self.attention(self.attention_norm(hidden_BTC), rotation, mask_B1TS, cache, index)
         if self.look is not None:
-            hidden_BTC = hidden_BTC + self.look(hidden_BTC, values_BINDS, visible_BTI)
+            hidden_BTC = hidden_BTC + self.look(hidden_BTC, sight)
         return hidden_BTC + self.feed_forward(self.feed_forward_norm(hidden_BTC))
 
 

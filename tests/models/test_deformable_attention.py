@@ -22,23 +22,28 @@ def bilinear(value_DHW, x, y):
 def test_equals_a_loop_over_every_sample():
     B, N, D, Q, P = 2, 3, 4, 5, 2
     sizes = [(4, 3), (1, 2)]
-    value_BNDS = torch.randn(B, N, D, 14)
+    value_BSND = torch.randn(B, 14, N, D)
     locations_BQNLP2 = torch.rand(B, Q, N, 2, P, 2) * 1.6 - 0.3  # some outside
     weights_BQNLP = torch.randn(B, Q, N, 2, P)
 
     expected_BQND = torch.zeros(B, Q, N, D)
     for b, q, n, level, p in torch.cartesian_prod(*map(torch.arange, (B, Q, N, 2, P))).tolist():
         start, (height, width) = sum(h * w for h, w in sizes[:level]), sizes[level]
-        map_DHW = value_BNDS[b, n, :, start : start + height * width].view(D, height, width)
+        map_DHW = value_BSND[b, start : start + height * width, n].T.unflatten(1, (height, width))
         x, y = locations_BQNLP2[b, q, n, level, p].tolist()
         expected_BQND[b, q, n] += weights_BQNLP[b, q, n, level, p] * bilinear(map_DHW, x, y)
 
-    mixed_BQC = deformable_attention(value_BNDS, sizes, locations_BQNLP2, weights_BQNLP)
+    mixed_BQC = deformable_attention(
+        value_BSND[:, None], sizes, locations_BQNLP2[:, :, :, None], weights_BQNLP[:, :, :, None]
+    )
     torch.testing.assert_close(mixed_BQC, expected_BQND.flatten(2))
 
 
 def test_cells_that_do_not_fit_the_levels_are_refused():
     with pytest.raises(ShapeError, match="need 14 cells on 2 levels, got 13 on 2"):
         deformable_attention(
-            torch.zeros(1, 1, 1, 13), [(4, 3), (1, 2)], torch.zeros(1, 1, 1, 2, 1, 2), torch.zeros(1, 1, 1, 2, 1)
+            torch.zeros(1, 1, 13, 1, 1),
+            [(4, 3), (1, 2)],
+            torch.zeros(1, 1, 1, 1, 2, 1, 2),
+            torch.zeros(1, 1, 1, 1, 2, 1),
         )
