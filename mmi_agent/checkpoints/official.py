@@ -346,7 +346,6 @@ def _read_image_decoder(released: Mapping[str, Any]) -> ImageDecoderConfig:
             beta_end=noise["beta_end"],
             beta_schedule=noise["beta_schedule"],
             predicts=noise["prediction_type"],
-            steps_offset=noise["steps_offset"],
         ),
     )
 

@@ -1,69 +1,60 @@
-"""What the released implementation computed at toy width, and how far our model is from it.
+"""What the released implementation computed at toy width, and the model that has to compute the same.
 
 A parity folder holds no weights: every tensor follows from its released name through `draw`, with a salt that differs
 from folder to folder. It holds `config.json` (sizes, in the released code's terms), `names.json` (released name to
-shape and dtype) and, in safetensors files, inputs and what came out. A rung is one recorded tensor.
+shape and dtype) and, in safetensors files, inputs and what came out.
 """
 
 import json
 import math
 import zlib
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmi_agent.checkpoints.official import load_official, read_config
 from mmi_agent.errors import CheckpointError
 from mmi_agent.models.mm_interleaved import MMInterleavedModel
 
-__all__ = ["Rung", "build_toy", "draw", "parity_report", "read_recorded"]
+__all__ = ["Fixture", "build_toy", "draw", "open_fixture", "read_recorded"]
 
 _INPUTS = ("text_ids", "attention_mask", "images")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rung:
-    """How far one of our tensors is from the recorded one.
+class Fixture:
+    """An opened parity folder.
 
     Attributes:
-        name: Of the recorded tensor.
-        error: Largest absolute difference, relative to the largest absolute value recorded.
-        limit: The largest error that is put down to rounding.
+        model: With the weights that follow from the folder's names, in evaluation mode.
+        recorded: Inputs and results by name.
+        draw_seed: Of the picture that was drawn.
     """
 
-    name: str
-    error: float
-    limit: float = 1e-4
-
-    @property
-    def holds(self) -> bool:
-        """Whether the two agree but for rounding."""
-        return self.error < self.limit
+    model: MMInterleavedModel
+    recorded: dict[str, Tensor]
+    draw_seed: int
 
 
-def parity_report(folder: Path, salt: str = "") -> list[Rung]:
-    """Runs our model on what the released one was run on.
+def open_fixture(folder: Path, salt: str = "") -> Fixture:
+    """Reads a parity folder.
 
     Args:
-        folder: A parity folder; recorded tensors of parts that we don't have yet are passed over.
-        salt: What the folder's weights were drawn with.
-
-    Returns:
-        The recorded tensors that we compute too, in the order of computation.
+        folder: The folder.
+        salt: What its weights were drawn with.
 
     Raises:
-        CheckpointError: If the folder is not complete.
+        CheckpointError: If it is not complete, or the names are not those of the configured model.
     """
-    recorded = read_recorded(folder)
-    model = build_toy(folder, salt)
-    computed = [(name, ours) for name, ours in _compute(model, recorded) if name in recorded]
-    return [Rung(name=name, error=_error(ours, recorded[name])) for name, ours in computed]
+    recorded, model = read_recorded(folder), build_toy(folder, salt)
+    drawing = _read_json(folder / "config.json")["model"].get("image_decoder_config", {})
+    return Fixture(model=model, recorded=recorded, draw_seed=drawing.get("sd_base_seed", 42))
 
 
 def build_toy(folder: Path, salt: str = "") -> MMInterleavedModel:
@@ -90,10 +81,13 @@ def read_recorded(folder: Path) -> dict[str, Tensor]:
     """
     recorded: dict[str, Tensor] = {}
     for path in sorted(folder.glob("*.safetensors")):
-        recorded |= load_file(path)
+        try:
+            recorded |= load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(f"cannot read {path}: {error}") from error
     missing = [name for name in _INPUTS if name not in recorded]
     if missing:
-        raise CheckpointError(f"no {', '.join(missing)} in the safetensors files of {folder}")
+        raise CheckpointError(f"no {', '.join(missing)} in the safetensors files of {folder}: is it a parity folder?")
     return recorded
 
 
@@ -138,47 +132,6 @@ def _scale(name: str, leaf: str, parent: str, shape: tuple[int, ...]) -> float:
     else:
         scale = 1 / math.sqrt(math.prod(shape[1:]))
     return scale
-
-
-@torch.inference_mode()
-def _compute(model: MMInterleavedModel, recorded: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    """Yields what our model computes, part after part; not all of it was recorded in every folder."""
-    seen = model.see(recorded["images"].float())
-    yield "vis_embed", seen.tokens
-    for level, map_PFHW in enumerate(seen.maps):
-        step = map_PFHW.shape[-1] // 8
-        yield f"ms{level}_sample", map_PFHW[..., ::step, ::step]
-        yield f"ms{level}_mean", map_PFHW.mean((-2, -1))
-        yield f"ms{level}_std", map_PFHW.std((-2, -1))
-
-    batch = model.merge(recorded["text_ids"], seen)
-    yield "mm_embeds", batch.embeddings
-    if batch.visible is not None:
-        yield "cross_attention_mask", batch.visible.float()
-
-    layers: list[Tensor] = []
-    hooks = [layer.register_forward_hook(_keep_in(layers)) for layer in model.decoder.layers]
-    reading = model(recorded["text_ids"], recorded["images"].float(), recorded["attention_mask"])
-    for hook in hooks:
-        hook.remove()
-    # The released code records the input of each layer, and of the last layer only what the norm made of its output.
-    for index, state_BTC in enumerate([batch.embeddings, *layers[:-1], reading.hidden]):
-        yield f"layer{index}", state_BTC
-    yield "hidden_states", reading.hidden
-    yield "text_logits", reading.logits
-
-
-def _keep_in(layers: list[Tensor]) -> Callable[[nn.Module, object, Tensor], None]:
-    def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
-        layers.append(output)
-
-    return keep
-
-
-def _error(ours: Tensor, recorded: Tensor) -> float:
-    if ours.shape != recorded.shape:
-        return math.inf
-    return float((ours - recorded).abs().max() / recorded.abs().max().clamp(min=1e-12))
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from mmi_agent.cli.doctor import doctor
 from mmi_agent.cli.environments import list_environments
 from mmi_agent.cli.errors import guarded
 from mmi_agent.cli.evaluate import evaluate
+from mmi_agent.cli.parity import parity
 from mmi_agent.cli.resume import resume
 from mmi_agent.cli.run import run
 from mmi_agent.cli.view import view
@@ -27,6 +28,7 @@ app.command("run")(guarded(run))
 app.command("resume")(guarded(resume))
 app.command("view")(guarded(view))
 app.command("eval")(guarded(evaluate))
+app.command("parity")(guarded(parity))
 app.add_typer(_env, name="env")
 _env.command("list")(guarded(list_environments))
 app.command("doctor")(guarded(doctor))

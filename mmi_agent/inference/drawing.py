@@ -7,6 +7,7 @@ What does not depend on the step is computed once for a drawing: the condition, 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Literal, Protocol
 
 import torch
@@ -66,21 +67,20 @@ class Scheduler(Protocol):
 
 def make_scheduler(name: SchedulerName, config: DiffusionConfig) -> Scheduler:
     """Builds the scheduler of that name for the noise that a model was trained with."""
-    from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
-
+    diffusers: Any = import_module("diffusers")  # takes seconds, and is typed in part
     noise: dict[str, Any] = {
         "num_train_timesteps": config.num_steps,
         "beta_start": config.beta_start,
         "beta_end": config.beta_end,
         "beta_schedule": config.beta_schedule,
         "prediction_type": config.predicts,
-        "steps_offset": config.steps_offset,
+        "steps_offset": 1,  # whatever a configuration says: so the pipeline has it that the released code draws with
     }
     if name == "ddpm":
-        return DDPMScheduler(**noise, clip_sample=False)
+        return diffusers.DDPMScheduler(**noise, clip_sample=False)
     if name == "ddim":
-        return DDIMScheduler(**noise, clip_sample=False, set_alpha_to_one=False)
-    return DPMSolverMultistepScheduler(**noise)
+        return diffusers.DDIMScheduler(**noise, clip_sample=False, set_alpha_to_one=False)
+    return diffusers.DPMSolverMultistepScheduler(**noise)
 
 
 @torch.inference_mode()

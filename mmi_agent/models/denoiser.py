@@ -10,6 +10,8 @@ whole drawing, since it does not depend on the step of the diffusion.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -82,13 +84,12 @@ class Denoiser(nn.Module):
     """
 
     def __init__(self, config: DenoiserConfig) -> None:
-        from diffusers import UNet2DConditionModel
-
         super().__init__()
+        diffusers: Any = import_module("diffusers")  # takes seconds, and is typed in part
         self.config = config
         down = ["CrossAttnDownBlock2D" if attends else "DownBlock2D" for attends in config.attends]
         up = ["CrossAttnUpBlock2D" if attends else "UpBlock2D" for attends in reversed(config.attends)]
-        self.unet = UNet2DConditionModel(
+        self.unet: Any = diffusers.UNet2DConditionModel(
             sample_size=config.latent_width,
             in_channels=config.latent_channels,
             out_channels=config.latent_channels,
@@ -143,9 +144,9 @@ class Denoiser(nn.Module):
         if latents_BAHW.shape[1:] != expected:
             raise ShapeError(f"latents must be (batch, {expected}), got {tuple(latents_BAHW.shape)}")
         unet = self.unet
-        time_BX = unet.time_embedding(unet.time_proj(timesteps_B).to(latents_BAHW.dtype))
+        time_BX: Tensor = unet.time_embedding(unet.time_proj(timesteps_B).to(latents_BAHW.dtype))
 
-        sample = unet.conv_in(latents_BAHW)
+        sample: Tensor = unet.conv_in(latents_BAHW)
         skips: list[Tensor] = [sample]
         for block in unet.down_blocks:
             sample, outputs = block(hidden_states=sample, temb=time_BX, encoder_hidden_states=condition_BKX)
@@ -200,8 +201,8 @@ class SkipSynchronizer(nn.Module):
             )
         )
         self.output = nn.Conv2d(width, width, 1)
-        nn.init.zeros_(self.output.weight)
-        nn.init.zeros_(self.output.bias)
+        for parameter in self.output.parameters():
+            nn.init.zeros_(parameter)
         table = F.interpolate(
             grid_positions(width, config.latent_width)[None], size=(side, side), mode="bicubic", align_corners=False
         )

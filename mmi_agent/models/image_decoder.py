@@ -1,7 +1,7 @@
 """The image decoder: hidden states of the language decoder, and the pictures before, become a picture.
 
 A resampler condenses the hidden states into the condition, the denoiser takes noise out of latents step by step, and
-an autoencoder turns latents into pixels and back. Which steps are taken is not decided here: see `inference/drawing.py`.
+an autoencoder turns latents into pixels and back. It does not know which steps are taken: `inference/drawing.py` does.
 """
 
 # P pictures, T tokens of a context, C width of the language decoder, K condition tokens, X width of the condition,
@@ -9,7 +9,8 @@ an autoencoder turns latents into pixels and back. Which steps are taken is not 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from importlib import import_module
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +58,6 @@ class DiffusionConfig:
         beta_end: Variance that the last step adds.
         beta_schedule: How it rises between them: in equal steps of its root, or of itself.
         predicts: What the denoiser tells: the noise, or the velocity of arXiv:2202.00512.
-        steps_offset: Added to the steps that are taken in drawing.
     """
 
     num_steps: int = 1000
@@ -65,7 +65,6 @@ class DiffusionConfig:
     beta_end: float = 0.012
     beta_schedule: Literal["scaled_linear", "linear"] = "scaled_linear"
     predicts: Literal["epsilon", "v_prediction"] = "epsilon"
-    steps_offset: int = 1
 
     def kept_signal(self) -> Tensor:
         """Share of the signal's variance that is left after each step, shape (num_steps,), float32."""
@@ -111,9 +110,8 @@ class ImageDecoder(nn.Module):
     """
 
     def __init__(self, config: ImageDecoderConfig) -> None:
-        from diffusers import AutoencoderKL
-
         super().__init__()
+        diffusers: Any = import_module("diffusers")  # takes seconds, and is typed in part
         self.config = config
         resampler, autoencoder = config.resampler, config.autoencoder
         levels = len(autoencoder.widths)
@@ -121,7 +119,7 @@ class ImageDecoder(nn.Module):
         self.resampler = PerceiverResampler(resampler)
         self.unconditional = nn.Parameter(torch.empty(resampler.num_queries, resampler.width))
         self.denoiser = Denoiser(config.denoiser)
-        self.autoencoder = AutoencoderKL(
+        self.autoencoder: Any = diffusers.AutoencoderKL(
             block_out_channels=autoencoder.widths,
             down_block_types=("DownEncoderBlock2D",) * levels,
             up_block_types=("UpDecoderBlock2D",) * levels,
@@ -175,13 +173,13 @@ class ImageDecoder(nn.Module):
         expected = (3, self.config.image_size, self.config.image_size)
         if pixels_PCHW.shape[1:] != expected:
             raise ShapeError(f"pixels must be (pictures, {expected}), got {tuple(pixels_PCHW.shape)}")
-        posterior = self.autoencoder.encode(2 * pixels_PCHW - 1).latent_dist
-        latents_PAHW = posterior.mean if noise_PAHW is None else posterior.mean + posterior.std * noise_PAHW
+        posterior: Any = self.autoencoder.encode(2 * pixels_PCHW - 1).latent_dist
+        latents_PAHW: Tensor = posterior.mean if noise_PAHW is None else posterior.mean + posterior.std * noise_PAHW
         return latents_PAHW * self.config.autoencoder.scale
 
     def decode(self, latents_PAHW: Tensor) -> Tensor:
         """Turns latents into pixels: RGB in 0..1, shape (P, 3, image_size, image_size)."""
-        decoded_PCHW = self.autoencoder.decode(latents_PAHW / self.config.autoencoder.scale).sample
+        decoded_PCHW: Tensor = self.autoencoder.decode(latents_PAHW / self.config.autoencoder.scale).sample
         return (decoded_PCHW / 2 + 0.5).clamp(0, 1)
 
     def add_noise(self, latents_PAHW: Tensor, noise_PAHW: Tensor, timesteps_P: Tensor) -> Tensor:

@@ -34,7 +34,12 @@ class NoiseDraw(NamedTuple):
 
     @classmethod
     def random(
-        cls, model: MMInterleavedModel, num_pictures: int, *, drop: float = 0.1, generator: torch.Generator | None = None
+        cls,
+        model: MMInterleavedModel,
+        num_pictures: int,
+        *,
+        drop: float = 0.1,
+        generator: torch.Generator | None = None,
     ) -> "NoiseDraw":
         """Draws for so many pictures, the condition of a share `drop` of them dropped."""
         config = model.drawing.config

@@ -257,8 +257,8 @@ class MMInterleavedModel(nn.Module):
         """
         row_P, end_P = (ids_BT == self.config.begin_of_image).nonzero(as_tuple=True)
         begins_P = torch.zeros_like(end_P) if begins_P is None else begins_P
-        places = zip(row_P.tolist(), begins_P.tolist(), end_P.tolist(), strict=True)
-        contexts = [hidden_BTC[row, begin : end + 1] for row, begin, end in places]
+        places = torch.stack([row_P, begins_P, end_P], 1).unbind()
+        contexts = [hidden_BTC[row, begin : end + 1] for row, begin, end in (place.unbind() for place in places)]
         follows_P = (row_P == row_P.roll(1)) & (end_P.roll(1) >= begins_P) & (end_P > end_P.roll(1))
         previous_P = torch.where(follows_P, torch.arange(-1, len(row_P) - 1, device=row_P.device), -1)
         return Scenes(contexts, previous_P)

@@ -33,6 +33,10 @@ class VisualFeatures:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    def __getitem__(self, which: slice | list[int]) -> "VisualFeatures":
+        """Some of the pictures, in the order asked for."""
+        return VisualFeatures(tokens=self.tokens[which], maps=tuple(map_PFHW[which] for map_PFHW in self.maps))
+
     def cells(self, widths: Sequence[int]) -> Tensor:
         """Joins the maps of these widths, each flattened row by row: (P, S, F).
 

@@ -1,13 +1,14 @@
 """Our model against what the released code computed at toy width (tests/parity/released; commit ac539d0)."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from mmi_agent.checkpoints.official import (
-    draws,
     from_official,
     is_computed,
     load_official,
@@ -15,10 +16,19 @@ from mmi_agent.checkpoints.official import (
     our_name,
     to_official,
 )
-from mmi_agent.checkpoints.parity import build_toy, parity_report, read_recorded
+from mmi_agent.checkpoints.parity import build_toy, read_recorded
 from mmi_agent.errors import CheckpointError
+from mmi_agent.inference.ladder import climb
+from mmi_agent.models.configs import full
+from mmi_agent.models.mm_interleaved import MMInterleavedModel
 
 FOLDER = Path(__file__).parent / "released"
+FULL_SIZE = Path(__file__).parent / "released_names.json"
+INPUTS = {
+    *("text_ids", "attention_mask", "images", "images_dec", "num_image_per_seq", "unet_latents", "unet_timesteps"),
+    *("loss_noise", "loss_timesteps", "loss_vae_eps", "gen_prompt", "score_prompt", "score_options", "img_prompt"),
+    "gen_image_first_noise",
+}
 
 
 @pytest.fixture(scope="module")
@@ -30,27 +40,44 @@ def released_weights(model):
     return to_official(model.state_dict())
 
 
+@pytest.mark.slow
 def test_every_recorded_tensor_comes_out():
-    recorded = read_recorded(FOLDER).keys() - {"text_ids", "attention_mask", "images", "num_image_per_seq"}
-    rungs = parity_report(FOLDER)
-    assert {rung.name for rung in rungs} == recorded
+    rungs = list(climb(FOLDER))
+    assert {rung.name for rung in rungs} == read_recorded(FOLDER).keys() - INPUTS
     assert not [rung for rung in rungs if not rung.holds]
 
 
-def test_other_weights_give_other_tensors():
-    held = {rung.name for rung in parity_report(FOLDER, salt="another model") if rung.holds}
-    assert held == {"cross_attention_mask"}  # the only one that follows from the ids alone
+def test_other_weights_give_other_tensors(tmp_path):
+    for name in ("config.json", "names.json"):
+        shutil.copy(FOLDER / name, tmp_path)
+    recorded = load_file(FOLDER / "golden.safetensors")
+    kept = {name: tensor for name, tensor in recorded.items() if not name.startswith(("gen_", "unet_", "img_"))}
+    save_file(kept, tmp_path / "golden.safetensors")
+    held = {rung.name for rung in climb(tmp_path, salt="another model") if rung.holds}
+    assert held == {"cross_attention_mask", "context_mask", "mmfs_mask"}  # those that follow from the ids alone
 
 
-def test_released_names_go_there_and_back(toy):
-    names = json.loads((FOLDER / "names.json").read_text())
-    reading = {name for name in names if not draws(name) and not is_computed(name)}
-    assert {our_name(name) for name in reading} == set(toy.state_dict())
-    assert {official_name(our_name(name)) for name in reading} == reading
+def test_the_first_noise_of_a_seed_is_the_released_code_s():
+    noise = torch.randn(1, 4, 32, 32, generator=torch.Generator().manual_seed(42))
+    assert torch.equal(noise, read_recorded(FOLDER)["gen_image_first_noise"])
 
-    released = released_weights(toy)
-    assert {name: list(tensor.shape) for name, tensor in released.items()} == {n: names[n][0] for n in reading}
-    ours = from_official(released)
+
+def test_released_names_go_there_and_back_at_full_size():
+    released = {name: shape for name, (shape, _) in json.loads(FULL_SIZE.read_text()).items()}
+    assert len(released) == 2659
+    with torch.device("meta"):
+        model = MMInterleavedModel(full())
+    stored = {name: shape for name, shape in released.items() if not is_computed(name)}
+    assert {name.rpartition(".")[2] for name in released.keys() - stored.keys()} == {
+        *("pos_embed", "clip_mean", "clip_std", "position_ids")
+    }
+    assert {our_name(name) for name in stored} == set(model.state_dict())
+    assert all(official_name(our_name(name)) == name for name in stored)
+    assert {name: list(tensor.shape) for name, tensor in released_weights(model).items()} == stored
+
+
+def test_released_weights_go_there_and_back(toy):
+    ours = from_official(released_weights(toy))
     assert ours.keys() == toy.state_dict().keys()
     assert all(torch.equal(ours[name], tensor) for name, tensor in toy.state_dict().items())
 
@@ -71,4 +98,4 @@ def test_a_missing_weight_and_a_wrong_shape_are_named(toy):
 
 def test_an_incomplete_folder_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="no text_ids, attention_mask, images"):
-        parity_report(tmp_path)
+        list(climb(tmp_path))
