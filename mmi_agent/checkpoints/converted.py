@@ -5,8 +5,9 @@ Such a folder holds sharded safetensors under our names, `tokenizer.json` if one
 """
 
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -44,7 +45,7 @@ def default_folder() -> Path:
 
 
 def load_converted(
-    folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
+    folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None, draws: bool = True
 ) -> MMInterleavedModel:
     """Loads a converted model, a shard at a time, each tensor straight to where it goes.
 
@@ -54,6 +55,7 @@ def load_converted(
         folder: What `convert` or `mmi weights` made.
         device: Where the model goes.
         dtype: Of the weights and tables; None keeps what is stored.
+        draws: Whether the image decoder is loaded too.
 
     Returns:
         The model in evaluation mode.
@@ -64,10 +66,13 @@ def load_converted(
     manifest = check(folder)
     stored: torch.dtype = getattr(torch, manifest.dtype)
     dtype = dtype or stored
-    model = build_unloaded(config_of(manifest, folder))
+    config = config_of(manifest, folder)
+    model = build_unloaded(config if draws else replace(config, image_decoder=None))
     missing = set(model.state_dict())
-    for file in dict.fromkeys(manifest.weights.values()):
-        weights = _read_shard(folder / file, device, dtype)
+    wanted = [name for name in manifest.weights if draws or not name.startswith("image_decoder.")]
+    for file in dict.fromkeys(manifest.weights[name] for name in wanted):
+        names = [name for name in wanted if manifest.weights[name] == file]
+        weights = _read_shard(folder / file, names, device, dtype)
         missing -= weights.keys()
         try:
             model.load_state_dict(weights, strict=False, assign=True)
@@ -146,9 +151,9 @@ def _parameters_on_meta() -> Generator[None]:
         handle.remove()
 
 
-def _read_shard(path: Path, device: torch.device | str, dtype: torch.dtype) -> dict[str, Tensor]:
+def _read_shard(path: Path, names: Iterable[str], device: torch.device | str, dtype: torch.dtype) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt", device=str(device)) as file:
-            return {name: file.get_tensor(name).to(dtype) for name in file.keys()}
+            return {name: file.get_tensor(name).to(dtype) for name in names}
     except SafetensorError as error:
         raise CheckpointError(f"{path} is damaged ({error}): convert again") from error

@@ -1,74 +1,112 @@
-"""The front door: a preset or a converted folder becomes a model with its tokenizer, ready to read and write."""
+"""The front door: a preset or a converted folder becomes a model with its tokenizer, ready to read, write and draw."""
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
+from mmi_agent.checkpoints.converted import MODEL, default_folder, load_converted, load_converted_tokenizer
+from mmi_agent.checkpoints.files import MANIFEST, Manifest, read_manifest
 from mmi_agent.checkpoints.smollm2 import ensure_smollm2, load_language_weights, load_tokenizer
-from mmi_agent.errors import ConfigError
+from mmi_agent.errors import CheckpointError, ConfigError, UnknownNameError
 from mmi_agent.inference.document import Document
 from mmi_agent.inference.tokenizer import Tokenizer
-from mmi_agent.models.configs import preset as preset_config
-from mmi_agent.models.mm_interleaved import MMInterleavedModel
+from mmi_agent.models.configs import PRESETS, preset
+from mmi_agent.models.mm_interleaved import MMInterleavedConfig, MMInterleavedModel
 from mmi_agent.pictures import MemoryPictures, PictureStore
 
 __all__ = ["MMInterleaved"]
 
+_VICUNA_END = "</s>"
+
 
 @dataclass(frozen=True, kw_only=True)
 class MMInterleaved:
-    """A model that can read and write, and its tokenizer.
+    """A model that reads, writes and draws, and its tokenizer.
 
     Attributes:
-        preset: Its name.
+        name: Of the preset, or of the folder that it came from.
         model: The model, in evaluation mode.
         tokenizer: Its tokenizer.
         sees: Whether its eyes are of any use; those of `small` are not trained yet.
+        fingerprint: SHA-256 of what decides the weights: the sizes, the digests of the files, the seed of the rest.
     """
 
-    preset: str
+    name: str
     model: MMInterleavedModel
     tokenizer: Tokenizer
     sees: bool
+    fingerprint: str
 
     @classmethod
     def from_pretrained(
         cls,
-        name: str = "small",
+        name: str | Path = "small",
         *,
         device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
+        draws: bool = True,
         weights: str | None = None,
         progress: Callable[[str], None] | None = None,
         seed: int = 0,
     ) -> "MMInterleaved":
-        """Loads a preset.
+        """Loads a preset, or a folder that `mmi weights convert` made.
 
         Args:
-            name: "tiny" (random weights, in a moment) or "small".
+            name: "tiny" (random weights, in a moment), "small" (language weights are fetched once; eyes and hand are
+                not trained yet), "full" (what `mmi weights fetch full` made), or a folder.
             device: Where the model goes.
-            dtype: Of the weights. On CPUs without bfloat16 instructions float32 is ten times faster.
+            dtype: Of the weights; None is float32 for presets with random parts, and what is stored for the others.
+                On CPUs without bfloat16 instructions float32 is ten times faster.
+            draws: Whether the image decoder is wanted. Without it the model reads and writes text, and is there
+                seconds sooner.
             weights: Where the language weights of `small` are; None looks in the cache and fetches them once.
             progress: Told what is being done while it takes long.
             seed: Of the weights that are not trained.
 
         Raises:
-            UnknownNameError: If there is no such preset.
+            UnknownNameError: If there is no such preset and no such folder.
             CheckpointError: If weights are missing or damaged.
-            ConfigError: If weights are given for `tiny`, which has none.
+            ConfigError: If weights are given for anything but `small`.
         """
-        config = preset_config(name)
+        if weights is not None and name != "small":
+            raise ConfigError(f"weights {weights!r} were given for {str(name)!r}: only 'small' takes its own from afar")
+        folder = default_folder() if name == "full" else Path(name)
+        if name == "full" and not (folder / MANIFEST).is_file():
+            raise CheckpointError(f"the preset 'full' is not at {folder}: run mmi weights fetch full")
+        if name == "full" or (folder / MANIFEST).is_file():
+            return cls._from_folder(folder, str(name), device, dtype, draws)
+        if name not in PRESETS:
+            if folder.exists():
+                raise CheckpointError(f"{folder} has no {MANIFEST}: make it one with mmi weights convert")
+            raise UnknownNameError.among("preset or folder", str(name), PRESETS)
+
+        config = preset(str(name))
+        config = config if draws else replace(config, image_decoder=None)
         if name == "tiny":
-            if weights is not None:
-                raise ConfigError("the preset 'tiny' has random weights only: leave the weights out, or choose 'small'")
             model, tokenizer = MMInterleavedModel.build(config, seed=seed), Tokenizer.byte_level()
+            fingerprint = _fingerprint(config, None, seed)
         else:
-            folder = ensure_smollm2(weights, progress=progress)
-            model = MMInterleavedModel.build(config, seed=seed, language_weights=load_language_weights(folder))
-            tokenizer = Tokenizer(load_tokenizer(folder))
-        model = model.to(device=device, dtype=dtype).eval()
-        return cls(preset=name, model=model, tokenizer=tokenizer, sees=name == "tiny")
+            language = ensure_smollm2(weights, progress=progress)
+            model = MMInterleavedModel.build(config, seed=seed, language_weights=load_language_weights(language))
+            tokenizer = Tokenizer(load_tokenizer(language))
+            fingerprint = _fingerprint(config, read_manifest(language), seed)
+        model = model.to(device=device, dtype=dtype or torch.float32).eval()
+        return cls(name=str(name), model=model, tokenizer=tokenizer, sees=name == "tiny", fingerprint=fingerprint)
+
+    @classmethod
+    def _from_folder(
+        cls, folder: Path, name: str, device: torch.device | str, dtype: torch.dtype | None, draws: bool
+    ) -> "MMInterleaved":
+        manifest = read_manifest(folder)
+        if manifest.model != MODEL:
+            raise CheckpointError(f"{folder} holds {manifest.model}, not a whole {MODEL}: name the preset instead")
+        model = load_converted(folder, device=device, dtype=dtype, draws=draws)
+        tokenizer = Tokenizer(load_converted_tokenizer(folder), end_of_turn=_VICUNA_END)
+        fingerprint = _fingerprint(model.config, manifest, None)
+        return cls(name=name, model=model, tokenizer=tokenizer, sees=True, fingerprint=fingerprint)
 
     @property
     def picture_positions(self) -> int:
@@ -82,3 +120,8 @@ class MMInterleaved:
             pictures: Where pictures are kept by digest; None keeps them in memory.
         """
         return Document(self.model, self.tokenizer, pictures or MemoryPictures())
+
+
+def _fingerprint(config: MMInterleavedConfig, manifest: Manifest | None, seed: int | None) -> str:
+    files = sorted(record.sha256 for record in manifest.files.values()) if manifest else []
+    return hashlib.sha256(repr((config, files, seed)).encode()).hexdigest()
