@@ -6,6 +6,7 @@ MMIError
   UnknownNameError(LookupError)       no environment, task, tool or preset of that name; offers the nearest
   MissingDependencyError(ImportError) an extra, a program or a browser is not installed; says the command
   CheckpointError                     weights that are missing, damaged or of another model
+  DeviceMemoryError                   the memory of a device is used up; says what to lower
   TrajectoryError                     a run folder that is truncated, edited or not writable
   AgentError                          one kind per boundary crossed, so a trace says where it broke
     PolicyError                       the policy failed to decide
@@ -22,6 +23,7 @@ __all__ = [
     "AgentError",
     "CheckpointError",
     "ConfigError",
+    "DeviceMemoryError",
     "EnvironmentFailure",
     "MMIError",
     "MissingDependencyError",
@@ -70,6 +72,10 @@ class MissingDependencyError(MMIError, ImportError):
 
 class CheckpointError(MMIError):
     """Weights are missing, damaged or belong to another model."""
+
+
+class DeviceMemoryError(MMIError):
+    """What was asked for does not fit the device's memory."""
 
 
 class TrajectoryError(MMIError):

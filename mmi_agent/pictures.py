@@ -5,17 +5,19 @@ Knows nothing of runs or agents. Whatever comes in is read as untrusted: its siz
 
 import hashlib
 import os
+import struct
 import tempfile
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Literal, Protocol
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mmi_agent.errors import ActionError, TrajectoryError
 from mmi_agent.types import Picture
 
-__all__ = ["MAX_SIDE_PX", "FolderPictures", "MemoryPictures", "PictureStore", "open_png"]
+__all__ = ["MAX_SIDE_PX", "FolderPictures", "MemoryPictures", "PictureStore", "as_rgb", "open_png"]
 
 MAX_SIDE_PX = 8192
 """A picture with a longer side is scaled down to it before it is stored."""
@@ -62,14 +64,36 @@ def open_png(data: bytes) -> Image.Image:
     return image
 
 
+def as_rgb(image: Image.Image) -> Image.Image:
+    """Turns a decoded picture into RGB as a person would see it.
+
+    It is turned upright where the camera says how it was held, and stands on white where it is transparent. Of several
+    frames the first is taken, of 16 bits the upper 8.
+    """
+    image.seek(0)
+    with suppress(OSError, SyntaxError, ValueError, KeyError, struct.error):  # what damaged EXIF data raises
+        image = ImageOps.exif_transpose(image)
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return image.convert("I").point(lambda value: value * (1 / 256)).convert("L").convert("RGB")
+    if image.has_transparency_data:
+        solid = image.convert("RGBA")
+        white = Image.new("RGBA", solid.size, "white")
+        return Image.alpha_composite(white, solid).convert("RGB")
+    return image.convert("RGB")
+
+
 def _as_png(data: bytes) -> tuple[bytes, int, int]:
-    """Returns `data` as a PNG no side of which exceeds `MAX_SIDE_PX`, untouched where it is one already."""
+    """Returns `data` as a PNG no side of which exceeds `MAX_SIDE_PX`, untouched where it is one already.
+
+    One that lies on its side, or moves, is none: it is stored as it is seen.
+    """
     header = _png_size(data)
-    if header and max(header) <= MAX_SIDE_PX:
+    if header and max(header) <= MAX_SIDE_PX and b"eXIf" not in data and b"acTL" not in data:
         return data, *header
     image = open_png(data)
     if max(image.size) > MAX_SIDE_PX:
         image.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX))
+    image = as_rgb(image)
     buffer = BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue(), image.width, image.height

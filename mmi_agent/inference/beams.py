@@ -45,7 +45,7 @@ def read(model: MMInterleavedModel, ids_1T: Tensor, pixels_PCHW: Tensor | None =
     pictures = None
     if batch.pictures is not None and batch.visible is not None:
         seen_I = batch.visible[0, -1]  # later tokens see what the last one sees
-        values = [values_BINDS[:, seen_I] for values_BINDS in batch.pictures.values]
+        values = [value[:, seen_I] for value in batch.pictures.values]
         pictures = PictureMemory(values, starts=[0] * int(seen_I.sum()))
     return ReadState(hidden_1TC[0, -1], cache, pictures)
 

@@ -1,27 +1,60 @@
 """A growing document of text and pictures, and everything cached for it: a turn pays for what is new.
 
 Knows tokens and pictures by name; nothing of prompts, tools or agents.
+
+A document may grow beyond the model's window. Then its oldest units after a protected beginning are dropped, each whole
+(a picture with all its visual tokens), and at least a quarter of the window at once, because what stays has to be read
+again in its new place. `Document.dropped` tells what is missing. Of more pictures than the decoder's synchronizers can
+tell apart (49 of the released sizes) the latest are looked at in detail; the older ones stay as visual tokens, and
+`Document.overlooked` counts them.
 """
 
-from collections.abc import Container, Iterator, Sequence
+# T tokens, C width of the decoder, V vocabulary
+
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import takewhile
-from typing import NamedTuple, Protocol
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
+from mmi_agent.errors import CheckpointError, ConfigError, DeviceMemoryError, ShapeError
+from mmi_agent.inference.drawing import DrawSettings, draw_picture
+from mmi_agent.inference.grammar import Grammar
+from mmi_agent.inference.hidden_states import HiddenStates
+from mmi_agent.inference.sampling import Sampling
+from mmi_agent.inference.structure import Part, Structure
 from mmi_agent.inference.tokenizer import Tokenizer
+from mmi_agent.inference.writing import Alphabet, Constraint, Order, Piece, Writer
 from mmi_agent.models.feature_synchronizer import PictureMemory
 from mmi_agent.models.mm_interleaved import MMInterleavedModel
-from mmi_agent.pictures import PictureStore
+from mmi_agent.models.visual_tokenizer import VisualFeatures
+from mmi_agent.pictures import PictureStore, as_rgb, open_png
+from mmi_agent.types import Picture
 
-__all__ = ["Constraint", "Continuation", "Document", "PictureUnit", "ReadCount", "Unit", "pixels_of"]
+__all__ = [
+    "Constraint",
+    "Continuation",
+    "Document",
+    "Dropped",
+    "Item",
+    "PictureUnit",
+    "Piece",
+    "ReadCount",
+    "Unit",
+    "pixels_of",
+]
 
 _MAX_ROWS = 16  # continuations scored in one forward pass
+_KEPT_FEATURES = 16  # pictures whose features are kept for reading them again and for drawing
 
 
 @dataclass(frozen=True)
@@ -34,40 +67,31 @@ class PictureUnit:
 Unit = int | PictureUnit
 """A token id or a picture."""
 
+Item = str | bytes | Path | Image.Image | Picture | PictureUnit | Sequence[Unit]
+"""What can be appended: text; a picture as a file's bytes, a path, an image or a name; or units as they are."""
+
 
 class ReadCount(NamedTuple):
-    """Positions that were in the cache already, and positions that the model had to read."""
+    """Positions that were in the cache already, those the model had to read, and those that were dropped to fit."""
 
     reused: int
     read: int
+    dropped: int = 0
+
+
+class Dropped(NamedTuple):
+    """What is missing from a document because the window was full."""
+
+    units: int = 0
+    positions: int = 0
+    pictures: tuple[PictureUnit, ...] = ()
 
 
 class Continuation(NamedTuple):
-    """Tokens to score, after at least one token that is given."""
+    """Tokens to score, after tokens that are given."""
 
     given: list[int]
     scored: list[int]
-
-
-class Constraint(Protocol):
-    """What may be written next: a grammar's state."""
-
-    @property
-    def done(self) -> bool:
-        """Whether nothing more may be written."""
-        ...
-
-    def forced(self) -> list[int]:
-        """Tokens that must come next, if there is only one way to go on."""
-        ...
-
-    def mask(self, tokens_left: int | None = None) -> Tensor:
-        """True for each id that may come next, so that the end is reached within `tokens_left`. Shape (V,)."""
-        ...
-
-    def advance(self, ids: Sequence[int]) -> None:
-        """Takes note of what was written."""
-        ...
 
 
 def pixels_of(data: bytes, side_px: int) -> Tensor:
@@ -79,8 +103,11 @@ def pixels_of(data: bytes, side_px: int) -> Tensor:
 
     Returns:
         RGB in 0..1, shape (1, 3, side_px, side_px).
+
+    Raises:
+        ActionError: If it is no picture or a damaged one.
     """
-    image = Image.open(BytesIO(data)).convert("RGB").resize((side_px, side_px), Image.Resampling.BICUBIC)
+    image = as_rgb(open_png(data)).resize((side_px, side_px), Image.Resampling.BICUBIC)
     return torch.tensor(np.asarray(image, dtype=np.float32) / 255).permute(2, 0, 1)[None]
 
 
@@ -97,11 +124,16 @@ class Document:
         self._model = model
         self._tokenizer = tokenizer
         self.pictures = pictures
+        weight = model.decoder.norm.weight
+        self._device, self._dtype = weight.device, weight.dtype
         self._cache = model.decoder.open_cache()
         self._memory = PictureMemory()
+        self._hidden = HiddenStates(model.config.decoder.hidden_size, dtype=self._dtype, device=self._device)
+        self._features: OrderedDict[str, VisualFeatures] = OrderedDict()  # latest used last
         self._units: list[Unit] = []
         self._ends: list[int] = []  # position after each unit
-        self._last_hidden_C: Tensor | None = None
+        self._protected = 0
+        self._dropped = Dropped()
 
     @property
     def units(self) -> Sequence[Unit]:
@@ -113,12 +145,26 @@ class Document:
         """Positions taken in the model's window; a picture takes one and its visual tokens."""
         return self._ends[-1] if self._ends else 0
 
+    @property
+    def dropped(self) -> Dropped:
+        """What was dropped because the window was full, all together."""
+        return self._dropped
+
+    @property
+    def overlooked(self) -> int:
+        """Pictures that new tokens know by their visual tokens alone, because there are too many to tell apart."""
+        synchronizer = self._model.config.decoder.synchronizer
+        return max(len(self._memory) - (synchronizer.num_ranks - 1), 0) if synchronizer else 0
+
+    def text(self) -> str:
+        """What was read and written, without the pictures."""
+        return self._tokenizer.decode(unit for unit in self._units if isinstance(unit, int))
+
     def fork(self) -> "Document":
         """Returns a copy that grows apart from this one."""
-        copy = Document.__new__(Document)
-        copy._model, copy._tokenizer, copy.pictures = self._model, self._tokenizer, self.pictures
-        copy._last_hidden_C = self._last_hidden_C
-        copy._cache, copy._memory = self._cache.fork(), self._memory.fork()
+        copy = object.__new__(Document)
+        copy.__dict__ |= self.__dict__
+        copy._cache, copy._memory, copy._hidden = self._cache.fork(), self._memory.fork(), self._hidden.fork()
         copy._units, copy._ends = [*self._units], [*self._ends]
         return copy
 
@@ -127,54 +173,147 @@ class Document:
         if num_units >= len(self._units):
             return
         del self._units[num_units:], self._ends[num_units:]
-        self._cache.rewind(self.length)
-        self._memory.rewind(self.length)
-        self._last_hidden_C = None
+        self._rewind_positions(self.length)
 
-    @torch.inference_mode()
+    def take_back(self, num_units: int) -> None:
+        """Forgets the latest `num_units` units."""
+        self.rewind(len(self._units) - num_units)
+
+    def protect(self, num_units: int | None = None) -> None:
+        """Keeps the first units from ever being dropped: all there are now, or so many.
+
+        The begin-of-text id at the beginning is never dropped.
+        """
+        self._protected = len(self._units) if num_units is None else num_units
+
     def become(self, units: Sequence[Unit]) -> ReadCount:
-        """Turns the document into `units`, keeping the longest beginning that it shares with them.
+        """Turns the document into just these units, keeping the longest beginning that it shares with them.
 
         Raises:
             ShapeError: If they do not fit the model's window.
             KeyError: If the picture of a digest is not to be had.
         """
-        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(self._units, units, strict=False)))
-        self.rewind(min(shared, len(units) - 1))  # the last unit is read again, for what comes after it
+        window = self._model.config.decoder.max_positions
+        if (positions := self._positions(units)) > window:
+            raise ShapeError(f"{positions} positions exceed the window of {window}: start a shorter document")
+        self.rewind(sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(self._units, units, strict=False))))
+        self._dropped = Dropped()
         reused = self.length
-        self.append(units[len(self._units) :])
+        self._read_units(units[len(self._units) :])
         return ReadCount(reused, self.length - reused)
 
-    @torch.inference_mode()
-    def append(self, units: Sequence[Unit]) -> None:
-        """Reads more units.
+    def append(self, *items: Item) -> ReadCount:
+        """Reads more; text is data, and never becomes a marker.
+
+        A document that begins with text or a picture gets the model's begin-of-text id first; one that begins with
+        units is what they say. What does not fit the window makes room by the rule of this module.
 
         Raises:
-            ShapeError: If they do not fit the model's window.
+            ShapeError: If what is protected leaves no room.
+            ActionError: If a picture is none, or damaged.
+            ConfigError: If there is no such file.
             KeyError: If the picture of a digest is not to be had.
+            DeviceMemoryError: If the device's memory is used up.
         """
+        units = [unit for item in items for unit in self._units_of(item)]
+        if not self._units and items and (isinstance(items[0], (str, bytes, Path, Image.Image, Picture))):
+            units.insert(0, self._model.config.begin_of_text)
+        rest, dropped = self._make_room(units)
+        reused = self.length
+        self._read_units(rest)
+        return ReadCount(reused, self.length - reused, dropped)
+
+    def _units_of(self, item: Item) -> Sequence[Unit]:
+        if isinstance(item, str):
+            return self._tokenizer.encode(item)
+        if isinstance(item, PictureUnit):
+            return [item]
+        if isinstance(item, Picture):
+            return [PictureUnit(item.digest)]
+        if isinstance(item, Image.Image):
+            return [PictureUnit(self.pictures.put(_encoded(as_rgb(item))).digest)]
+        if isinstance(item, Path):
+            try:
+                item = item.read_bytes()
+            except OSError as error:
+                raise ConfigError(f"cannot read the picture {item}: {error.strerror}") from error
+        if isinstance(item, bytes):
+            return [PictureUnit(self.pictures.put(item).digest)]
+        return item
+
+    def _positions(self, units: Iterable[Unit]) -> int:
+        picture = 1 + self._model.config.resampler.num_queries
+        return sum(1 if isinstance(unit, int) else picture for unit in units)
+
+    def _make_room(self, units: Sequence[Unit], *, spare: int = 0) -> tuple[Sequence[Unit], int]:
+        """Drops what has to be dropped before `units`, and `spare` positions after them, fit.
+
+        Returns:
+            What is to be read, and how many positions are gone. The document is then what stays in its place.
+        """
+        window = self._model.config.decoder.max_positions
+        missing = self.length + self._positions(units) + spare - window
+        if missing <= 0:
+            return units, 0
+        head = min(max(self._protected, self._units[:1] == [self._model.config.begin_of_text]), len(self._units))
+        tail = [*self._units[head:], *units]
+        dropped = 0
+        while dropped < max(missing, window // 4) and len(tail) > 1:
+            gone = tail.pop(0)
+            positions = self._positions([gone])
+            pictures = (gone,) if isinstance(gone, PictureUnit) else ()
+            so_far = self._dropped
+            self._dropped = Dropped(so_far.units + 1, so_far.positions + positions, so_far.pictures + pictures)
+            dropped += positions
+        if (kept := self._positions([*self._units[:head], *tail]) + spare) > window:
+            raise ShapeError(f"{kept} positions exceed the window of {window}: protect fewer units, or write less")
+        self.rewind(head)
+        return tail, dropped
+
+    @torch.inference_mode()
+    def _read_units(self, units: Sequence[Unit]) -> None:
         rest = list(units)
-        while rest:
-            run = [unit for unit in takewhile(lambda unit: isinstance(unit, int), rest) if isinstance(unit, int)]
-            if run:
-                self._read(self._model.embed(torch.tensor([run])))
-                self._note(run, 1)
-                rest = rest[len(run) :]
-            elif isinstance(picture := rest.pop(0), PictureUnit):
-                self._read_picture(picture)
+        with _enough_memory("a shorter document, fewer pictures, a smaller dtype or preset"):
+            while rest:
+                run = [unit for unit in takewhile(lambda unit: isinstance(unit, int), rest) if isinstance(unit, int)]
+                if run:
+                    self._read(self._model.embed(torch.tensor([run], device=self._device)))
+                    self._note(run, 1)
+                    rest = rest[len(run) :]
+                elif isinstance(picture := rest.pop(0), PictureUnit):
+                    self._read_picture(picture)
 
     def _read_picture(self, picture: PictureUnit) -> None:
-        pixels_1CHW = pixels_of(self.pictures.get(picture.digest), self._model.config.vision.image_size)
-        seen = self._model.see(pixels_1CHW)
+        seen = self._see(picture)
         embeddings_1TC = self._model.embed_picture(seen)
         if values := self._model.project(seen):
             self._memory.append(values, start=self.length + 1)
         self._read(embeddings_1TC)
         self._note([picture], embeddings_1TC.shape[1])
 
+    def _see(self, picture: PictureUnit) -> VisualFeatures:
+        seen = self._features.get(picture.digest)
+        if seen is None:
+            pixels_1CHW = pixels_of(self.pictures.get(picture.digest), self._model.config.vision.image_size)
+            seen = self._model.see(pixels_1CHW.to(self._device, self._dtype))
+            self._features[picture.digest] = seen
+            if len(self._features) > _KEPT_FEATURES:
+                self._features.popitem(last=False)
+        self._features.move_to_end(picture.digest)
+        return seen
+
     def _read(self, embeddings_1TC: Tensor) -> None:
-        hidden_1TC = self._model.decoder(embeddings_1TC, cache=self._cache, pictures=self._visible_memory())
-        self._last_hidden_C = hidden_1TC[0, -1]
+        try:
+            hidden_1TC = self._model.decoder(embeddings_1TC, cache=self._cache, pictures=self._visible_memory())
+            self._hidden.append(hidden_1TC[0])
+        except BaseException:
+            self._rewind_positions(self.length)
+            raise
+
+    def _rewind_positions(self, length: int) -> None:
+        self._cache.rewind(length)
+        self._memory.rewind(length)
+        self._hidden.rewind(length)
 
     def _visible_memory(self) -> PictureMemory | None:
         return self._memory if len(self._memory) else None
@@ -184,55 +323,152 @@ class Document:
             self._ends.append(self.length + positions_each)
             self._units.append(unit)
 
-    @torch.inference_mode()
     def write(
         self,
         *,
-        max_tokens: int,
-        constraint: Constraint | None = None,
-        stop: Container[int] = (),
-        temperature: float = 0.0,
+        max_tokens: int = 256,
+        min_tokens: int = 0,
+        sampling: Sampling | None = None,
         seed: int = 0,
-    ) -> Iterator[list[int]]:
-        """Writes text, a token or a forced run of tokens at a time; what is yielded is already in the document.
+        stop: Iterable[int | str] = (),
+        grammar: Grammar | Constraint | None = None,
+        pictures: int | None = None,
+        structure: Sequence[Part] | int | None = None,
+        drawing: DrawSettings | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Iterator[Piece]:
+        """Writes text, and pictures where the model begins one or the structure wants one.
+
+        Pieces come as they are written, and what was yielded is in the document. Beams yield their text at once. An
+        empty document begins with the begin-of-text id.
 
         Args:
-            max_tokens: No more than so many.
-            constraint: Decides what may come next; writing ends when it is done.
-            stop: Ids that end the writing and are not part of it.
-            temperature: 0 takes the likeliest; higher draws.
-            seed: Of the draws.
+            max_tokens: No more than so many tokens; each picture counts as one.
+            min_tokens: No end before so many.
+            sampling: How tokens are chosen; None takes the likeliest.
+            seed: Of the draws. The pictures are drawn with this seed, the next, and so on.
+            stop: Ids and strings that end the text, besides the model's own end of text and end of turn. None of
+                them is shown or stays in the document, in part or whole.
+            grammar: Decides what may come next; writing ends when it is done. It writes text alone.
+            pictures: How many may be drawn; None leaves it to a model that draws, and is none for a grammar and beams.
+            structure: The parts that shall come, in order, as in `["text", "picture", "text"]`; or a number: text with
+                exactly so many pictures.
+            drawing: How pictures are drawn.
+            progress: Told after each step of a drawing how many of how many are done.
 
         Raises:
-            ShapeError: If the window is full.
+            ConfigError: If what is asked for cannot be had: a grammar or a structure that the budget is too small
+                for, with the smallest that would do; pictures from a model that draws none; options that exclude
+                each other. Raised at once, before anything is written.
+            ShapeError: If what is protected leaves no room in the window.
+            CheckpointError: If a weight is not a number.
+            DeviceMemoryError: If the device's memory is used up.
         """
-        generator = torch.Generator().manual_seed(seed)
-        left = max_tokens
-        while left > 0 and not (constraint and constraint.done):
-            ids = constraint.forced()[:left] if constraint else []
-            ids = ids or [self._choose(constraint.mask(left) if constraint else None, temperature, generator)]
-            if ids[0] in stop:
-                return
-            if constraint:
-                constraint.advance(ids)
-            self.append(ids)
-            left -= len(ids)
-            yield ids
+        config, stops = self._model.config, list(stop)
+        sampling = sampling or Sampling()
+        state = grammar.start(config.decoder.num_tokens) if isinstance(grammar, Grammar) else grammar
+        order = Order(
+            max_tokens=max_tokens,
+            min_tokens=min_tokens,
+            sampling=sampling,
+            seed=seed,
+            stop=[text for text in stops if isinstance(text, str)],
+            grammar=state,
+            structure=self._structure(pictures, structure, text_only=state is not None or sampling.num_beams > 1),
+        )
+        order.check()
+        ends = frozenset([self._tokenizer.end_of_turn, config.end_of_text])
+        ends |= {token for token in stops if isinstance(token, int)}
+        unspoken = range(self._tokenizer.vocab_size, config.decoder.num_tokens)  # ids of no text
+        alphabet = Alphabet(
+            size=config.decoder.num_tokens,
+            begin_of_image=config.begin_of_image,
+            begin_of_text=config.begin_of_text,
+            ends=ends,
+            never=frozenset([config.image, config.begin_of_text, *unspoken]) - ends,
+        )
+        writer = Writer(
+            self,
+            self._tokenizer,
+            alphabet,
+            order,
+            draw=lambda number: self.draw(drawing, seed=seed + number, progress=progress),
+            search=lambda: self._search(alphabet, order),
+        )
+        return self._written(writer)
 
-    def _choose(self, allowed_V: Tensor | None, temperature: float, generator: torch.Generator) -> int:
-        assert self._last_hidden_C is not None, "an empty document has no next token"
-        logits_V = self._model.decoder.logits(self._last_hidden_C).float()
-        allowed_V = self._writable() if allowed_V is None else allowed_V
-        logits_V = logits_V.masked_fill(~allowed_V, float("-inf"))
-        if temperature <= 0:
-            return int(logits_V.argmax())
-        return int(torch.multinomial((logits_V / temperature).softmax(-1), 1, generator=generator))
+    def _written(self, writer: Writer) -> Iterator[Piece]:
+        self._begin()
+        yield from writer.pieces()
 
-    def _writable(self) -> Tensor:
-        """Every id but those of pictures: this model has no hand to draw with yet."""
-        allowed_V = torch.ones(self._model.config.decoder.num_tokens, dtype=torch.bool)
-        allowed_V[[self._model.config.begin_of_image, self._model.config.image]] = False
-        return allowed_V
+    def _search(self, alphabet: Alphabet, order: Order) -> list[int]:
+        from mmi_agent.inference.beams import ReadState, search
+
+        rest, _ = self._make_room([], spare=order.max_tokens)
+        self._read_units(rest)
+        with _enough_memory("fewer beams or a shorter document"):
+            return search(
+                self._model,
+                ReadState(self._hidden.last, self._cache, self._visible_memory()),
+                ends=sorted(alphabet.ends),
+                max_tokens=order.max_tokens,
+                min_tokens=order.min_tokens + 1,
+                num_beams=order.sampling.num_beams,
+                length_penalty=order.sampling.length_penalty,
+                repetition_penalty=order.sampling.repetition_penalty,
+                never=[*alphabet.never, alphabet.begin_of_image],
+            )
+
+    def _structure(self, pictures: int | None, structure: Sequence[Part] | int | None, *, text_only: bool) -> Structure:
+        if pictures is not None and structure is not None:
+            raise ConfigError("pictures and structure were given: the structure says how many pictures there are")
+        if isinstance(structure, int):
+            found = Structure.exactly(structure)
+        elif structure is not None:
+            found = Structure.of(structure)
+        elif pictures is None and (text_only or self._model.image_decoder is None):
+            found = Structure.up_to(0)
+        else:
+            found = Structure.up_to(pictures)
+        if found.may_draw:
+            self._expect_hand()
+        return found
+
+    def _expect_hand(self) -> None:
+        if self._model.image_decoder is None:
+            raise ConfigError(
+                "this model has no image decoder and draws no pictures: load the preset tiny, small or full"
+            )
+
+    def _begin(self) -> None:
+        if not self._units:
+            self._read_units([self._model.config.begin_of_text])
+
+    def next_scores(self) -> Tensor:
+        """Logits of what comes next: float32, on the CPU, shape (V,).
+
+        Raises:
+            ConfigError: If the document is empty.
+            CheckpointError: If a weight is not a number.
+        """
+        self._expect_some("has no next token")
+        with torch.inference_mode():
+            scores_V = self._model.decoder.logits(self._hidden.last).float().cpu()
+        self._expect_numbers(scores_V)
+        return scores_V
+
+    def _expect_some(self, lack: str) -> None:
+        if not self._units:
+            raise ConfigError(f"an empty document {lack}: append text or a picture first")
+
+    def _expect_numbers(self, values: Tensor) -> None:
+        if not values.isnan().any():
+            return
+        tensors = [*self._model.named_parameters(), *self._model.named_buffers()]
+        for name, tensor in tensors:
+            if tensor.is_floating_point() and tensor.isnan().any():
+                raise CheckpointError(f"the weight {name} holds NaN: the checkpoint is damaged, fetch it again")
+        raise CheckpointError(f"the model computes NaN in {self._dtype} from weights without NaN: load it in float32")
 
     @torch.inference_mode()
     def score(self, continuations: Sequence[Continuation]) -> list[float]:
@@ -242,14 +478,20 @@ class Document:
             For each the summed log probability of its scored tokens, in nats.
 
         Raises:
+            ConfigError: If nothing stands before the first scored token.
             ShapeError: If one does not fit the model's window.
+            CheckpointError: If a weight is not a number.
+            DeviceMemoryError: If the device's memory is used up.
         """
+        if not self._units and not all(given for given, _ in continuations):
+            raise ConfigError("nothing stands before what is to be scored: append text first, or give some")
         by_length = sorted(range(len(continuations)), key=lambda index: -_size(continuations[index]))
         scores = [0.0] * len(continuations)
-        for start in range(0, len(by_length), _MAX_ROWS):
-            rows = by_length[start : start + _MAX_ROWS]
-            for index, score in zip(rows, self._score_rows([continuations[row] for row in rows]), strict=True):
-                scores[index] = score
+        with _enough_memory("fewer or shorter continuations, or a shorter document"):
+            for start in range(0, len(by_length), _MAX_ROWS):
+                rows = by_length[start : start + _MAX_ROWS]
+                for index, score in zip(rows, self._score_rows([continuations[row] for row in rows]), strict=True):
+                    scores[index] = score
         return scores
 
     def _score_rows(self, rows: Sequence[Continuation]) -> list[float]:
@@ -257,16 +499,107 @@ class Document:
         ids_BT = torch.zeros(len(rows), length, dtype=torch.long)
         for row, (given, scored) in enumerate(rows):
             ids_BT[row, : len(given) + len(scored)] = torch.tensor([*given, *scored])
+        ids_BT = ids_BT.to(self._device)
         cache = self._cache.fork(len(rows), capacity=self.length + length)
         decoder = self._model.decoder
         hidden_BTC = decoder(self._model.embed(ids_BT), cache=cache, pictures=self._visible_memory())
         scores: list[float] = []
         for row, (given, scored) in enumerate(rows):
-            before_TC = hidden_BTC[row, len(given) - 1 : len(given) + len(scored) - 1]
-            log_probs_TV = decoder.logits(before_TC).float().log_softmax(-1)
-            scores.append(float(log_probs_TV.gather(1, torch.tensor(scored)[:, None]).sum()))
+            states_TC = torch.cat([self._hidden.all[-1:], hidden_BTC[row]])
+            first = len(given) if self._units else len(given) - 1
+            log_probs_TV = decoder.logits(states_TC[first : first + len(scored)]).float().log_softmax(-1)
+            chosen_T1 = torch.tensor(scored, device=self._device)[:, None]
+            scores.append(float(log_probs_TV.gather(1, chosen_T1).sum()))
+        self._expect_numbers(torch.tensor(scores))
         return scores
+
+    @torch.inference_mode()
+    def draw(
+        self,
+        settings: DrawSettings | None = None,
+        *,
+        seed: int = 0,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Picture:
+        """Draws the picture that the document calls for, and reads it as the document's next picture.
+
+        The drawing is conditioned on what the decoder made of everything since the latest begin-of-text id, and looks
+        back at the latest picture, as in the released code. An empty document begins with the begin-of-text id.
+
+        Args:
+            settings: How to draw; None takes the defaults.
+            seed: Of the drawing.
+            progress: Told after each step how many of how many are done.
+
+        Raises:
+            ConfigError: If the model has no image decoder.
+            CheckpointError: If a weight is not a number.
+            DeviceMemoryError: If the device's memory is used up.
+        """
+        self._expect_hand()
+        self._begin()
+        rest, _ = self._make_room([], spare=1 + self._model.config.resampler.num_queries)
+        self._read_units(rest)
+        with _enough_memory("fewer pictures or a smaller dtype, or offload the image decoder"):
+            pixels_CHW = draw_picture(
+                self._model, self._states_of_picture(), self._latest_seen(), settings, seed=seed, progress=progress
+            )
+        image = Image.fromarray((pixels_CHW.permute(1, 2, 0) * 255).round().byte().numpy())
+        picture = self.pictures.put(_encoded(image), origin="drawn")
+        self._read_units([PictureUnit(picture.digest)])
+        return picture
+
+    def _states_of_picture(self) -> Tensor:
+        """Hidden states since the latest begin-of-text id, with that of a begin-of-image id after them."""
+        begin, length = self._model.config.begin_of_text, self.length
+        place = max((index for index, unit in enumerate(self._units) if unit == begin), default=0)
+        start = self._ends[place - 1] if place else 0
+        try:
+            self._read(self._model.embed(torch.tensor([[self._model.config.begin_of_image]], device=self._device)))
+            states_TC = self._hidden.all[start:].clone()
+        finally:
+            self._rewind_positions(length)
+        self._expect_numbers(states_TC)
+        return states_TC
+
+    def _latest_seen(self) -> VisualFeatures | None:
+        latest = next((unit for unit in reversed(self._units) if isinstance(unit, PictureUnit)), None)
+        return None if latest is None else self._see(latest)
+
+    def embed(self) -> Tensor:
+        """One vector for the document so far: the mean of the decoder's hidden states after its last norm.
+
+        Returns:
+            Of length 1, float32, shape (C,), on the model's device.
+
+        Raises:
+            ConfigError: If the document is empty.
+            CheckpointError: If a weight is not a number.
+        """
+        self._expect_some("has no vector")
+        with torch.inference_mode():
+            vector_C = F.normalize(self._hidden.all.float().mean(0), dim=0)
+        self._expect_numbers(vector_C)
+        return vector_C
 
 
 def _size(continuation: Continuation) -> int:
     return len(continuation.given) + len(continuation.scored)
+
+
+def _encoded(image: Image.Image) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@contextmanager
+def _enough_memory(lower: str) -> Generator[None]:
+    """Turns a device's refusal into one line that says what to lower."""
+    try:
+        yield
+    except RuntimeError as error:  # of which torch.OutOfMemoryError is one
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            reason = str(error).splitlines()[0]
+            raise DeviceMemoryError(f"out of memory ({reason}); lower it with {lower}") from error
+        raise

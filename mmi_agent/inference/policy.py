@@ -11,6 +11,7 @@ from mmi_agent.inference.document import Document, ReadCount
 from mmi_agent.inference.grammar import CallSchema, Grammar
 from mmi_agent.inference.loading import MMInterleaved
 from mmi_agent.inference.prompts import ChatPrompt
+from mmi_agent.inference.sampling import Sampling
 from mmi_agent.policy import Context
 from mmi_agent.tool import FINISH, FunctionTool, Tool, fitting_marks, parameters
 from mmi_agent.types import Block, Observation, Text, ToolCall
@@ -52,7 +53,7 @@ def load_policy(
         UnknownNameError: If there is no such preset.
         CheckpointError: If weights are missing or damaged.
     """
-    loaded = MMInterleaved.from_pretrained(preset, weights=weights, progress=progress)
+    loaded = MMInterleaved.from_pretrained(preset, draws=False, weights=weights, progress=progress)
     return ModelPolicy(loaded, strategy=strategy, look=look, temperature=temperature, reuse=reuse)
 
 
@@ -76,7 +77,7 @@ class ModelPolicy:
         temperature: float = 0.0,
         reuse: bool = True,
     ) -> None:
-        self.name = f"{loaded.preset}:{strategy}" + (":look" if look else "")
+        self.name = f"{loaded.name}:{strategy}" + (":look" if look else "")
         self.usage: dict[str, int] = {}
         self._loaded = loaded
         self._strategy = strategy
@@ -108,7 +109,7 @@ class ModelPolicy:
         return self._document
 
     def _count(self, read: ReadCount, written: int = 0) -> None:
-        for kind, number in zip(("reused", "read", "written"), (*read, written), strict=True):
+        for kind, number in (("reused", read.reused), ("read", read.read), ("written", written)):
             self.usage[kind] += number
 
     def _rank(self, document: Document, context: Context) -> Iterator[Block]:
@@ -128,25 +129,30 @@ class ModelPolicy:
         chat = ChatPrompt(tokenizer, look=self._look, picture_positions=self._loaded.picture_positions)
         self._count(document.become(chat.decision(context, max_positions=room)))
         yield Text(text=self._thought(document, context.seed))
-        document.append(tokenizer.encode("\n"))
+        document.append("\n")
         ids = [
             token
             for piece in document.write(
                 max_tokens=grammar.max_tokens,
-                constraint=grammar.start(self._loaded.model.config.decoder.num_tokens),
-                temperature=self._temperature,
+                grammar=grammar,
+                sampling=Sampling(temperature=self._temperature),
                 seed=context.seed + 1,
             )
-            for token in piece
+            for token in piece.ids
         ]
         self._count(ReadCount(0, 0), len(ids))
         yield grammar.parse_call(tokenizer.decode(ids))
 
     def _thought(self, document: Document, seed: int) -> str:
         tokenizer = self._loaded.tokenizer
-        stop = {tokenizer.end_of_turn, *tokenizer.encode("\n")}
-        pieces = document.write(max_tokens=_THOUGHT_TOKENS, stop=stop, temperature=self._temperature, seed=seed)
-        ids = [token for piece in pieces for token in piece]
+        pieces = document.write(
+            max_tokens=_THOUGHT_TOKENS,
+            stop=["\n"],
+            sampling=Sampling(temperature=self._temperature),
+            seed=seed,
+            pictures=0,
+        )
+        ids = [token for piece in pieces for token in piece.ids]
         self._count(ReadCount(0, 0), len(ids))
         return tokenizer.decode(ids).strip()
 

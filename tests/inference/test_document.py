@@ -9,6 +9,7 @@ from PIL import Image
 from mmi_agent.errors import ShapeError
 from mmi_agent.inference.document import Continuation, Document, PictureUnit, Unit
 from mmi_agent.inference.loading import MMInterleaved
+from mmi_agent.inference.sampling import Sampling
 from mmi_agent.pictures import MemoryPictures
 
 
@@ -34,8 +35,7 @@ def _picture(pictures: MemoryPictures, colour: str) -> PictureUnit:
 
 @torch.inference_mode()
 def _next(document: Document) -> torch.Tensor:
-    assert document._last_hidden_C is not None
-    return document._model.decoder.logits(document._last_hidden_C)
+    return document.next_scores()
 
 
 def test_what_is_shared_is_kept_and_gives_the_same_numbers(tiny: MMInterleaved, pictures: MemoryPictures) -> None:
@@ -44,8 +44,8 @@ def test_what_is_shared_is_kept_and_gives_the_same_numbers(tiny: MMInterleaved, 
     first: list[Unit] = [1, 10, 11, red, 12, 13]
     second: list[Unit] = [1, 10, 11, red, 12, 14, blue, 15]
     grown = tiny.open(pictures)
-    assert grown.become(first) == (0, 5 + visual)
-    assert grown.become(second) == (4 + visual, 2 + visual)
+    assert grown.become(first) == (0, 5 + visual, 0)
+    assert grown.become(second) == (4 + visual, 2 + visual, 0)
     fresh = tiny.open(pictures)
     fresh.become(second)
     torch.testing.assert_close(_next(grown), _next(fresh), atol=1e-5, rtol=1e-4)
@@ -89,7 +89,8 @@ def test_writing_repeats_with_its_seed_and_never_writes_a_picture(
     def written(seed: int) -> list[int]:
         document = tiny.open(pictures)
         document.become([1, 60, 61])
-        return [token for piece in document.write(max_tokens=64, temperature=5.0, seed=seed) for token in piece]
+        pieces = document.write(max_tokens=64, sampling=Sampling(temperature=5.0), seed=seed, pictures=0)
+        return [token for piece in pieces for token in piece.ids]
 
     config = tiny.model.config
     assert written(3) == written(3) != written(4)
