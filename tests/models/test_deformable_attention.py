@@ -1,4 +1,11 @@
+import json
 import math
+import os
+import random
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
@@ -47,3 +54,39 @@ def test_cells_that_do_not_fit_the_levels_are_refused():
             torch.zeros(1, 1, 1, 1, 2, 1, 2),
             torch.zeros(1, 1, 1, 1, 2, 1),
         )
+
+
+def test_queries_may_share_pictures_and_levels_may_share_places():
+    value_1ISND = torch.randn(1, 3, 14, 2, 4)
+    value_BISND = value_1ISND.expand(2, -1, -1, -1, -1)
+    sizes = [(4, 3), (1, 2)]
+    locations_BQNI1P2 = torch.rand(2, 5, 2, 3, 1, 3, 2) * 1.6 - 0.3
+    weights_BQNILP = torch.randn(2, 5, 2, 3, 2, 3)
+    alone = [
+        deformable_attention(
+            value_BISND[:, i : i + 1],
+            sizes,
+            locations_BQNI1P2[:, :, :, i : i + 1].expand(-1, -1, -1, -1, 2, -1, -1),
+            weights_BQNILP[:, :, :, i : i + 1],
+        )
+        for i in range(3)
+    ]
+    together = deformable_attention(value_1ISND, sizes, locations_BQNI1P2, weights_BQNILP)
+    torch.testing.assert_close(together, torch.stack(alone).sum(0))
+
+
+def test_the_fused_kernel_is_the_plain_one():
+    if find_spec("triton") is None:
+        pytest.skip("triton is not installed: pip install triton")
+    seed = random.SystemRandom().randrange(10**6)
+    script = Path(__file__).with_name("interpreted_kernel.py")
+    run = subprocess.run(
+        [sys.executable, script, str(seed)],
+        env={**os.environ, "TRITON_INTERPRET": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    errors = json.loads(run.stdout)
+    assert len(errors["float32"]) == 13 and max(errors["float32"]) < 1e-6, (seed, errors)
+    assert len(errors["bfloat16"]) == 12 and max(errors["bfloat16"]) < 2**-7, (seed, errors)  # two steps of bfloat16

@@ -1,8 +1,9 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
-from diffusers import DDPMScheduler
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
 from mmi_agent.errors import ConfigError, ShapeError
 from mmi_agent.models.configs import tiny
@@ -10,6 +11,8 @@ from mmi_agent.models.image_decoder import DiffusionConfig, ImageDecoder
 from mmi_agent.models.mm_interleaved import MMInterleavedModel
 
 CONFIG = tiny()
+DRAWING = CONFIG.image_decoder
+assert DRAWING
 PICTURE = [CONFIG.begin_of_image] + [CONFIG.image] * CONFIG.resampler.num_queries
 
 
@@ -63,11 +66,12 @@ def test_scenes_end_at_their_picture_and_look_one_back_within_their_document(mod
 @pytest.mark.parametrize("predicts", ["epsilon", "v_prediction"])
 def test_noise_grows_as_the_scheduler_that_draws_expects(schedule, predicts):
     noise = DiffusionConfig(beta_schedule=schedule, predicts=predicts)
-    decoder = ImageDecoder(replace(CONFIG.image_decoder, diffusion=noise))
+    decoder = ImageDecoder(replace(DRAWING, diffusion=noise))
     scheduler = DDPMScheduler(
         beta_start=noise.beta_start, beta_end=noise.beta_end, beta_schedule=schedule, prediction_type=predicts
     )
-    latents, sample, steps = torch.randn(3, 4, 16, 16), torch.randn(3, 4, 16, 16), torch.tensor([0, 400, 999])
+    latents, sample = torch.randn(3, 4, 16, 16), torch.randn(3, 4, 16, 16)
+    steps: Any = torch.tensor([0, 400, 999])
     torch.testing.assert_close(
         decoder.add_noise(latents, sample, steps), scheduler.add_noise(latents, sample, steps), atol=1e-5, rtol=1e-4
     )
@@ -77,10 +81,10 @@ def test_noise_grows_as_the_scheduler_that_draws_expects(schedule, predicts):
 
 def test_sizes_that_do_not_fit_are_refused(model):
     with pytest.raises(ConfigError, match="image_size 48 is not"):
-        replace(CONFIG.image_decoder, image_size=48)
+        replace(DRAWING, image_size=48)
     with pytest.raises(ConfigError, match="among the vision"):
-        denoiser = replace(CONFIG.image_decoder.denoiser, level_widths=(64, 32))
-        replace(CONFIG, image_decoder=replace(CONFIG.image_decoder, denoiser=denoiser))
+        denoiser = replace(DRAWING.denoiser, level_widths=(64, 32))
+        replace(CONFIG, image_decoder=replace(DRAWING, denoiser=denoiser))
     with pytest.raises(ShapeError, match=r"pixels must be .*32, 32.*got \(1, 3, 56, 56\)"):
         model.drawing.encode(torch.rand(1, 3, 56, 56))
     with pytest.raises(ConfigError, match="no image decoder: the presets tiny, small and full"):
