@@ -11,8 +11,7 @@ from mmi_agent.models.image_decoder import DiffusionConfig, ImageDecoder
 from mmi_agent.models.mm_interleaved import MMInterleavedModel
 
 CONFIG = tiny()
-DRAWING = CONFIG.image_decoder
-assert DRAWING
+DRAWING: Any = CONFIG.image_decoder
 PICTURE = [CONFIG.begin_of_image] + [CONFIG.image] * CONFIG.resampler.num_queries
 
 
