@@ -65,32 +65,35 @@ def plain_deformable_attention(
     _, I, S, N, D = value_BISND.shape  # noqa: E741 - the legend's letter
     B, Q = weights_BQNILP.shape[:2]
     device = value_BISND.device
-    sizes_L12 = torch.tensor([[(width, height)] for height, width in level_sizes], device=device)
-    areas_L = sizes_L12.prod(-1).flatten()
+    size_2L1 = torch.tensor(level_sizes, device=device).T.flip(0)[..., None]
+    width_L1, height_L1 = size_2L1.unbind()
 
-    # The four cells around a sample, each side with its share.
-    cells_BQNILP2 = locations_BQNILP2.float() * sizes_L12 - 0.5
-    low_BQNILP2 = cells_BQNILP2.floor()
-    above_BQNILP2 = cells_BQNILP2 - low_BQNILP2
-    near_BQNILP22 = torch.stack([low_BQNILP2, low_BQNILP2 + 1], -2)
-    share_BQNILP22 = torch.stack([1 - above_BQNILP2, above_BQNILP2], -2)
-    inside_BQNILP22 = (near_BQNILP22 >= 0) & (near_BQNILP22 < sizes_L12[..., None, :])
-    share_x, share_y = torch.where(inside_BQNILP22, share_BQNILP22, 0.0).unbind(-1)
-    x, y = torch.where(inside_BQNILP22, near_BQNILP22, 0.0).int().unbind(-1)
+    # The two cells around a sample along each axis, with their shares. What is short stands first: passes over memory
+    # are then long.
+    size_2QNIL1 = size_2L1[:, None, None, None]
+    cell_2BQNILP = locations_BQNILP2.movedim(-1, 0).float() * size_2QNIL1[:, None] - 0.5
+    low_2BQNILP = cell_2BQNILP.floor()
+    above_2BQNILP = cell_2BQNILP - low_2BQNILP
+    near_22BQNILP = torch.stack([low_2BQNILP, low_2BQNILP + 1], 1)
+    share_22BQNILP = torch.stack([1 - above_2BQNILP, above_2BQNILP], 1)
+    is_inside_22BQNILP = (near_22BQNILP >= 0) & (near_22BQNILP < size_2QNIL1[:, None, None])
+    x_2BQNILP, y_2BQNILP = torch.where(is_inside_22BQNILP, near_22BQNILP, 0.0).int().unbind()
+    share_x, share_y = torch.where(is_inside_22BQNILP, share_22BQNILP, 0.0).unbind()
 
-    # Rows of the table stand in the order of pictures, cells, heads.
-    width_L111 = sizes_L12[:, :, :1, None].int()
-    rows_BQNILP4 = (y[..., :, None] * width_L111 + x[..., None, :]).flatten(-2) * N
-    first_L = (areas_L.cumsum(0) - areas_L) * N
-    picture_BI = torch.arange(value_BISND.shape[0] * I, device=device).view(-1, I) * (S * N)
-    first_BNIL = torch.arange(N, device=device)[:, None, None] + picture_BI[:, None, :, None] + first_L
-    rows_BQNILP4 = rows_BQNILP4 + first_BNIL[:, None, ..., None, None].int()
-    weights_BQNILP4 = (share_y[..., :, None] * share_x[..., None, :]).flatten(-2) * weights_BQNILP[..., None]
+    # The table's rows stand in the order of pictures, cells, heads.
+    first_L1 = (width_L1 * height_L1).cumsum(0) - width_L1 * height_L1
+    picture_BI = torch.arange(value_BISND.shape[0] * I, device=device).view(-1, I) * S
+    first_B1NIL1 = (picture_BI[:, None, None, :, None, None] + first_L1) * N
+    first_B1NIL1 = first_B1NIL1 + torch.arange(N, device=device)[:, None, None, None]
+    x_2BQNILP = x_2BQNILP * N + first_B1NIL1.int()
+    y_2BQNILP = y_2BQNILP * (width_L1 * N).int()
+    rows_22BQNILP = y_2BQNILP[:, None] + x_2BQNILP
+    weights_22BQNILP = (share_y * weights_BQNILP)[:, None] * share_x
     mixed_XD = F.embedding_bag(
-        rows_BQNILP4.reshape(B * Q * N, -1),
+        rows_22BQNILP.movedim((0, 1), (4, 5)).reshape(B * Q * N, -1),
         value_BISND.reshape(-1, D),
         mode="sum",
-        per_sample_weights=weights_BQNILP4.reshape(B * Q * N, -1).to(value_BISND.dtype),
+        per_sample_weights=weights_22BQNILP.movedim((0, 1), (4, 5)).reshape(B * Q * N, -1).to(value_BISND.dtype),
     )
     return mixed_XD.view(B, Q, N * D)
 

@@ -1,0 +1,155 @@
+"""What the benchmarks of the model share: sizes, random weights, and how time is taken. Nothing is fetched."""
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from mmi_agent.models.configs import full, small, tiny
+from mmi_agent.models.feature_synchronizer import FeatureSynchronizerConfig
+from mmi_agent.models.language_decoder import LanguageDecoderConfig
+from mmi_agent.models.mm_interleaved import MMInterleavedConfig
+from mmi_agent.models.perceiver_resampler import PerceiverResamplerConfig
+from mmi_agent.models.vision_encoder import VisionEncoderConfig
+
+__all__ = [
+    "benchmark",
+    "clock_s",
+    "config_of",
+    "copy_bytes_per_s",
+    "finish",
+    "on",
+    "open_gates",
+    "rounded",
+    "seconds",
+    "weight_bytes",
+]
+
+
+def middle() -> MMInterleavedConfig:
+    """Wide enough that a CPU waits for memory, with few layers: 210 M parameters without a hand to draw with."""
+    return MMInterleavedConfig(
+        vision=VisionEncoderConfig(width=384, intermediate_size=1536, num_layers=12, num_heads=6, stem_width=32),
+        resampler=PerceiverResamplerConfig(
+            num_queries=64, width=384, feature_width=384, intermediate_size=1536, num_layers=4, num_heads=6
+        ),
+        decoder=LanguageDecoderConfig(
+            vocab_size=16384,
+            num_new_tokens=2,
+            hidden_size=1024,
+            intermediate_size=2816,
+            num_layers=12,
+            num_heads=16,
+            num_kv_heads=16,
+            max_positions=4096,
+            synchronizer=FeatureSynchronizerConfig(token_width=1024, feature_width=384, value_width=512),
+        ),
+        begin_of_text=1,
+        begin_of_image=16384,
+        image=16385,
+        end_of_text=2,
+        padding=0,
+    )
+
+
+_SIZES: dict[str, Callable[[], MMInterleavedConfig]] = {"toy": tiny, "small": small, "middle": middle, "full": full}
+
+
+def config_of(size: str, *, draws: bool = False) -> MMInterleavedConfig:
+    """Returns a size by name; without the image decoder unless asked for."""
+    config = _SIZES[size]()
+    return config if draws else replace(config, image_decoder=None)
+
+
+def benchmark(description: str | None, **defaults: Any) -> argparse.ArgumentParser:
+    """Returns a parser with the options that all benchmarks have."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", choices=_SIZES, default="middle")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], help="float32 on a CPU, else bfloat16")
+    parser.add_argument("--threads", type=int, default=1, help="of a CPU")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.set_defaults(**defaults)
+    return parser
+
+
+@contextmanager
+def on(options: argparse.Namespace):
+    """What is built inside stands on the device, in the precision, with random weights of seed 0."""
+    options.dtype = options.dtype or ("float32" if options.device == "cpu" else "bfloat16")
+    torch.set_num_threads(options.threads)
+    before = torch.get_default_dtype()
+    torch.default_generator.manual_seed(0)
+    torch.set_default_dtype(getattr(torch, options.dtype))
+    try:
+        with torch.device(options.device), torch.inference_mode():
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def open_gates(module: nn.Module) -> None:
+    """Lets pictures have a say: as built, the gates of synchronizers are shut."""
+    for name, parameter in module.named_parameters():
+        if name.endswith("look.gate"):
+            nn.init.constant_(parameter, 0.5)
+
+
+def clock_s(options: argparse.Namespace) -> float:
+    """A clock for differences. On a CPU that of this process: other work on the machine does not count."""
+    if options.device == "cpu":
+        return time.process_time() / options.threads
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def seconds(run: Callable[[], object], options: argparse.Namespace, *, warm_up: int = 1) -> float:
+    """Median time of a call after a warm-up."""
+    for _ in range(warm_up):
+        run()
+    taken: list[float] = []
+    for _ in range(options.rounds):
+        began = clock_s(options)
+        run()
+        taken.append(clock_s(options) - began)
+    return statistics.median(taken)
+
+
+def copy_bytes_per_s(options: argparse.Namespace) -> float:
+    """Bytes read and written in a second by the best of several copies of a large tensor."""
+    size = 64 * 2**20 if options.device == "cpu" else 2**30
+    source = torch.zeros(size, dtype=torch.uint8, device=options.device)
+    target = torch.empty_like(source)
+    return 2 * size / min(seconds(lambda: target.copy_(source), options) for _ in range(3))
+
+
+def weight_bytes(modules: Iterable[nn.Module]) -> int:
+    """Bytes of all parameters, a shared one counted once."""
+    parameters = {id(parameter): parameter for module in modules for parameter in module.parameters()}
+    return sum(parameter.numel() * parameter.element_size() for parameter in parameters.values())
+
+
+def finish(options: argparse.Namespace, **result: object) -> None:
+    """Prints the result with what it was measured on."""
+    is_cuda = options.device.startswith("cuda")
+    where = {
+        "size": options.size,
+        "device": torch.cuda.get_device_name() if is_cuda else platform.machine(),
+        "dtype": options.dtype,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+    print(json.dumps({**where, **result}, indent=2))
+
+
+def rounded(value: float, digits: int = 3) -> float:
+    """Rounds to so many digits that count."""
+    return float(f"{value:.{digits}g}")
