@@ -431,14 +431,8 @@ class Document:
         else:
             found = Structure.up_to(pictures)
         if found.may_draw:
-            self._expect_hand()
+            _ = self._model.drawing  # raises where there is none
         return found
-
-    def _expect_hand(self) -> None:
-        if self._model.image_decoder is None:
-            raise ConfigError(
-                "this model has no image decoder and draws no pictures: load the preset tiny, small or full"
-            )
 
     def _begin(self) -> None:
         if not self._units:
@@ -536,7 +530,7 @@ class Document:
             CheckpointError: If a weight is not a number.
             DeviceMemoryError: If the device's memory is used up.
         """
-        self._expect_hand()
+        _ = self._model.drawing  # raises where there is none
         self._begin()
         rest, _ = self._make_room([], spare=1 + self._model.config.resampler.num_queries)
         self._read_units(rest)
