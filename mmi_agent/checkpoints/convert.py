@@ -336,9 +336,15 @@ def _working_beside(out: Path) -> Generator[_Work]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise CheckpointError(
-                f"another process is converting into {out}: wait for it, or choose another"
+                f"another process is converting into {out}: wait for it, or choose another folder"
             ) from error
-        yield _Work(folder)
+        work = _Work(folder)
+        try:
+            yield work
+        except CheckpointError:
+            if not work.state.finished:
+                shutil.rmtree(folder)
+            raise
         shutil.rmtree(folder)
     finally:
         os.close(handle)
