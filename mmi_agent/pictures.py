@@ -4,9 +4,7 @@ Knows nothing of runs or agents. Whatever comes in is read as untrusted: its siz
 """
 
 import hashlib
-import os
 import struct
-import tempfile
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +14,7 @@ from PIL import Image, ImageOps
 
 from mmi_agent.errors import ActionError, TrajectoryError
 from mmi_agent.types import Picture
+from mmi_agent.whole_file import write_whole
 
 __all__ = ["MAX_SIDE_PX", "FolderPictures", "MemoryPictures", "PictureStore", "as_rgb", "open_png"]
 
@@ -150,23 +149,10 @@ class FolderPictures:
         target = self.path(picture.digest)
         if not target.exists():
             try:
-                self._write(png, target)
+                write_whole(target, png, synced=True)
             except OSError as error:
                 raise TrajectoryError(f"cannot write the picture {target}: {error.strerror}") from error
         return picture
-
-    def _write(self, png: bytes, target: Path) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self.folder, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(png)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
 
     def get(self, digest: str) -> bytes:
         """Returns the PNG file; KeyError if it is not here."""

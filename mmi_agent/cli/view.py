@@ -30,7 +30,7 @@ def view(
       mmi view runs/20261123-201502-click-test --open
       mmi view runs/demo/runs/small/gui-miniwob-click-test/0 --out click-test.html
     """
-    from mmi_agent.viewer import read_intact, render_run, write_whole
+    from mmi_agent.viewer import read_intact, render_run, write_text
 
     folder = run.parent if run.name == "trajectory.jsonl" else run
     if (folder / "evaluation.json").is_file():
@@ -39,7 +39,7 @@ def view(
     if damage and not damaged:
         raise TrajectoryError(f"{damage}; --damaged shows the lines before")
     page = out or folder / "run.html"
-    write_whole(render_run(trajectory, warnings=(damage,) if damage else ()), page)
+    write_text(render_run(trajectory, warnings=(damage,) if damage else ()), page)
     print(json_format.dumps({"page": str(page), "steps": len(trajectory.steps), "damage": damage}) if json else page)
     if open_it:
         typer.launch(str(page.resolve()))

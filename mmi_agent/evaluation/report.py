@@ -17,7 +17,7 @@ from mmi_agent.evaluation.plan import EvaluationConfig
 from mmi_agent.evaluation.results import EpisodeResult
 from mmi_agent.evaluation.statistics import Summary, summarise
 from mmi_agent.evaluation.tables import as_markdown, table_of
-from mmi_agent.viewer import read_intact, render_run, write_whole
+from mmi_agent.viewer import read_intact, render_run, write_text
 from mmi_agent.viewer.page import render_template
 
 __all__ = ["write_report"]
@@ -42,8 +42,8 @@ def write_report(root: Path, config: EvaluationConfig, results: Sequence[Episode
         TrajectoryError: If it cannot be written.
     """
     summary = summarise(config, results)
-    write_whole(json.dumps(_as_json(config, summary), indent=2) + "\n", root / "results.json")
-    write_whole(as_markdown(table_of(summary)), root / "table.md")
+    write_text(json.dumps(_as_json(config, summary), indent=2) + "\n", root / "results.json")
+    write_text(as_markdown(table_of(summary)), root / "table.md")
     links = {(result.policy, result.environment): list[_Link]() for result in results}
     for result in _examples(results):
         if link := _write_run_page(root, result):
@@ -56,7 +56,7 @@ def write_report(root: Path, config: EvaluationConfig, results: Sequence[Episode
         table=table_of(summary),
         links=links,
     )
-    write_whole(page, root / "index.html")
+    write_text(page, root / "index.html")
     return root / "index.html"
 
 
@@ -94,7 +94,7 @@ def _write_run_page(root: Path, result: EpisodeResult) -> _Link | None:
     if not (root / path).exists():
         try:
             run, damage = read_intact(root / result.run)
-            write_whole(render_run(run, warnings=(damage,) if damage else ()), root / path)
+            write_text(render_run(run, warnings=(damage,) if damage else ()), root / path)
         except MMIError:
             return None  # a run that cannot be read has its figures in the table all the same
     failure = "not solved" if result.status == "finished" else result.status.replace("_", " ")

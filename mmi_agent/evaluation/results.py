@@ -12,6 +12,7 @@ from mmi_agent.agent.trajectory import Status, Trajectory
 from mmi_agent.errors import ConfigError, TrajectoryError
 from mmi_agent.evaluation.plan import Episode, EvaluationConfig
 from mmi_agent.types import CleanText
+from mmi_agent.whole_file import write_whole
 
 __all__ = ["EpisodeResult", "ResultLog", "result_of"]
 
@@ -142,9 +143,7 @@ def _settle_config(root: Path, config: EvaluationConfig) -> None:
     path = root / "evaluation.json"
     given: dict[str, JsonValue] = {"format": _FORMAT, **config.to_json()}
     if not path.exists():
-        unfinished = path.with_suffix(".part")
-        unfinished.write_text(json.dumps(given, indent=2) + "\n", encoding="utf-8")
-        os.replace(unfinished, path)
+        write_whole(path, (json.dumps(given, indent=2) + "\n").encode())
         return
     try:
         recorded = json.loads(path.read_bytes())

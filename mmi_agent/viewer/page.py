@@ -7,8 +7,6 @@ policy lets nothing run but the script whose hash it names, so that a slip in th
 import base64
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,8 +21,9 @@ from mmi_agent.agent.trajectory import Resume, Step, Trajectory, pictures_in
 from mmi_agent.errors import TrajectoryError
 from mmi_agent.types import Picture, Text, clean_text
 from mmi_agent.viewer.scene import Scene, scene_of
+from mmi_agent.whole_file import write_whole
 
-__all__ = ["render_run", "render_template", "write_whole"]
+__all__ = ["render_run", "render_template", "write_text"]
 
 _PHASES = ("observe", "decide", "act")
 
@@ -110,23 +109,14 @@ def render_template(template: str, **values: Any) -> str:
     )
 
 
-def write_whole(text: str, path: Path) -> None:
+def write_text(text: str, path: Path) -> None:
     """Writes a file whole or not at all.
 
     Raises:
         TrajectoryError: If it cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            Path(name).chmod(0o644)
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(path, text.encode())
     except OSError as error:
         raise TrajectoryError(f"cannot write {path}: {error.strerror}") from error
 

@@ -11,7 +11,7 @@ from mmi_agent.agent.trajectory import Intent, ToolRecord, read_trajectory
 from mmi_agent.errors import TrajectoryError
 from mmi_agent.testing import EchoEnvironment, ScriptedPolicy
 from mmi_agent.types import Element, Picture, Text, ToolCall
-from mmi_agent.viewer import read_intact, render_run, write_whole
+from mmi_agent.viewer import read_intact, render_run, write_text
 from mmi_agent.viewer.scene import scene_of
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"' {{ 7 * 7 }} \0 \ud800 \u202e javascript:x"
@@ -161,11 +161,11 @@ def test_nothing_intact_is_an_error(tmp_path: Path) -> None:
 
 
 def test_writes_whole_or_not_at_all(tmp_path: Path) -> None:
-    write_whole("one", tmp_path / "deep" / "page.html")
+    write_text("one", tmp_path / "deep" / "page.html")
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["page.html"]
     (tmp_path / "file").touch()
     with pytest.raises(TrajectoryError, match="cannot write"):
-        write_whole("two", tmp_path / "file" / "page.html")
+        write_text("two", tmp_path / "file" / "page.html")
 
 
 def picture(width_px: int = 200, height_px: int = 100) -> Picture:
