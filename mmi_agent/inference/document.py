@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmi_agent.errors import CheckpointError, ConfigError, DeviceMemoryError, ShapeError
+from mmi_agent.inference import grounding
 from mmi_agent.inference.drawing import DrawSettings, draw_picture
 from mmi_agent.inference.grammar import Grammar
 from mmi_agent.inference.hidden_states import HiddenStates
@@ -38,7 +39,7 @@ from mmi_agent.models.feature_synchronizer import PictureMemory
 from mmi_agent.models.mm_interleaved import MMInterleavedModel
 from mmi_agent.models.visual_tokenizer import VisualFeatures
 from mmi_agent.pictures import PictureStore, as_rgb, open_png
-from mmi_agent.types import Picture
+from mmi_agent.types import Box, Picture
 
 __all__ = [
     "Constraint",
@@ -438,6 +439,59 @@ class Document:
         if not self._units:
             self._read_units([self._model.config.begin_of_text])
 
+    def ground(self, phrase: str, *, most: int = 1, sampling: Sampling | None = None, seed: int = 0) -> list[Box]:
+        """Asks where in the latest picture something is; the question and the answer do not stay in the document.
+
+        The question is worded as the released model was trained to be asked, and a grammar lets nothing but boxes be
+        written.
+
+        Args:
+            phrase: What to look for.
+            most: No more boxes than so many; the release gave one.
+            sampling: How digits are chosen; None takes the likeliest. Not with beams.
+            seed: Of the draws.
+
+        Returns:
+            At least one box, each 0..1000 of the picture's width or height.
+
+        Raises:
+            ConfigError: If there is no picture in the document, or `most` is less than 1.
+        """
+        if most < 1:
+            raise ConfigError(f"most is {most}: at least 1 box is written")
+        if not any(isinstance(unit, PictureUnit) for unit in self._units):
+            raise ConfigError("there is no picture to look at: append one first")
+        said = self._tokenizer.encode(grounding.request(phrase))
+        self.append(said)
+        answer = "<box>"
+
+        def written(grammar: Grammar) -> str:
+            pieces = self.write(
+                max_tokens=grammar.max_tokens, sampling=sampling, seed=seed + len(said), grammar=grammar
+            )
+            text = ""
+            for piece in pieces:
+                said.extend(piece.ids)
+                text += piece.text
+            return text
+
+        try:
+            for place in range(most):
+                first = written(self._corner(0, 0))
+                answer += first + written(self._corner(*grounding.corner_numbers(first)))
+                ends = ["</box>", "</box><box>"] if place + 1 < most else ["</box>"]
+                end = written(Grammar.for_choices(ends, self._tokenizer))
+                answer += end
+                if end == "</box>":
+                    break
+        finally:
+            self.take_back(len(said))
+        return [box for found in grounding.parse(answer).found for box in found.boxes]
+
+    def _corner(self, least_x: int, least_y: int) -> Grammar:
+        pattern = grounding.corner_pattern(least_x, least_y)
+        return Grammar.for_pattern(pattern, self._tokenizer, longest=grounding.CORNER_LENGTH)
+
     def next_scores(self) -> Tensor:
         """Logits of what comes next: float32, on the CPU, shape (V,).
 
@@ -542,6 +596,31 @@ class Document:
         picture = self.pictures.put(_encoded(image), origin="drawn")
         self._read_units([PictureUnit(picture.digest)])
         return picture
+
+    def draw_from_segmentation(
+        self,
+        labels: bytes | Path | Image.Image | Picture,
+        caption: str,
+        settings: DrawSettings | None = None,
+        *,
+        seed: int = 0,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Picture:
+        """Draws what a map of labels lays out: the map is read as a picture, then the caption, as the release had it.
+
+        Args:
+            labels: The map, each label in a colour of its own, as in a PNG with a palette.
+            caption: What the picture shows.
+            settings: How to draw; None takes the defaults.
+            seed: Of the drawing.
+            progress: Told after each step how many of how many are done.
+
+        Raises:
+            ConfigError: If the model has no image decoder. For the rest see `append` and `draw`.
+        """
+        _ = self._model.drawing  # raises where there is none, before anything is read
+        self.append(labels, f"{caption.rstrip('.')}.")
+        return self.draw(settings, seed=seed, progress=progress)
 
     def _states_of_picture(self) -> Tensor:
         """Hidden states since the latest begin-of-text id, with that of a begin-of-image id after them."""

@@ -41,7 +41,7 @@ class CallSchema(NamedTuple):
 
 
 class Grammar:
-    """A finite language over a tokenizer's vocabulary; made by `for_calls`, `for_json` and `for_choices`.
+    """A finite language over a tokenizer's vocabulary; its class methods make one.
 
     Attributes:
         max_tokens: A budget with room for the longest text, or for 384 tokens before the end has to be headed for.
@@ -105,6 +105,20 @@ class Grammar:
         length = max(len(choice.encode()) for choice in choices)
         source = LLMatcher.grammar_from_lark("start: " + " | ".join(map(json.dumps, choices)))
         return cls(source, tokenizer, longest=length, closing=length)
+
+    @classmethod
+    def for_pattern(cls, pattern: str, tokenizer: Tokenizer, *, longest: int) -> "Grammar":
+        """Text that a regular expression matches from beginning to end.
+
+        Args:
+            pattern: The expression, as Rust's `regex` reads it.
+            tokenizer: Of the model that writes.
+            longest: Bytes of the longest text that it matches.
+
+        Raises:
+            ConfigError: If the expression cannot be compiled.
+        """
+        return cls(LLMatcher.grammar_from_regex(pattern), tokenizer, longest=longest, closing=longest)
 
     @classmethod
     def _from_schema(cls, schema: Schema, tokenizer: Tokenizer) -> "Grammar":
