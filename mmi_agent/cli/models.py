@@ -1,0 +1,81 @@
+"""Loads the model that a command names, saying what takes long; options that such commands share."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmi_agent.errors import ConfigError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from mmi_agent.inference.loading import MMInterleaved
+
+__all__ = ["Device", "Dtype", "Model", "load_model", "need_model_extra"]
+
+_DTYPES = ("float32", "bfloat16", "float16")
+
+Model = Annotated[
+    str,
+    typer.Option(
+        "--preset", "--model", metavar="NAME|DIR", help="small, tiny, full, or a folder that mmi weights convert made."
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(metavar="cpu|cuda|...", help="Where the model runs.", show_default="cuda if there is one, else cpu"),
+]
+Dtype = Annotated[
+    str | None,
+    typer.Option(
+        metavar="|".join(_DTYPES), help="Of the weights.", show_default="as stored; float32 for small and tiny"
+    ),
+]
+
+
+def need_model_extra(command: str) -> None:
+    """Makes sure that the packages of the model are installed.
+
+    Raises:
+        MissingDependencyError: If one is not.
+    """
+    try:
+        import_module("mmi_agent.inference.loading")
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f"mmi {command} needs the package {error.name!r}: pip install 'mmi-agent[model]'"
+        ) from error
+
+
+def load_model(name: str, *, device: str | None, dtype: str | None, draws: bool = True) -> "MMInterleaved":
+    """Loads a model, with a spinner on stderr.
+
+    Args:
+        name: A preset or a folder.
+        device: As torch names it; None takes a GPU where there is one.
+        dtype: Of the weights; None as stored.
+        draws: Whether the image decoder is wanted.
+
+    Raises:
+        ConfigError: If there is no such dtype, or the device is not to be had.
+    """
+    import torch
+    from rich.console import Console
+
+    from mmi_agent.inference.loading import MMInterleaved
+
+    if dtype is not None and dtype not in _DTYPES:
+        raise ConfigError(f"--dtype {dtype!r} is none of {', '.join(_DTYPES)}")
+    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.zeros(1, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # what torch raises differs by build
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"the device {chosen!r} is not to be had here ({reason}): --device cpu always is") from error
+    with Console(stderr=True).status(f"loading the model {name}") as status:
+        return MMInterleaved.from_pretrained(
+            name,
+            device=chosen,
+            dtype=getattr(torch, dtype) if dtype else None,
+            draws=draws,
+            progress=status.update,
+        )
