@@ -6,10 +6,12 @@ from mmi_agent.cli.doctor import doctor
 from mmi_agent.cli.environments import list_environments
 from mmi_agent.cli.errors import guarded
 from mmi_agent.cli.evaluate import evaluate
+from mmi_agent.cli.generate import generate
 from mmi_agent.cli.parity import parity
 from mmi_agent.cli.resume import resume
 from mmi_agent.cli.run import run
 from mmi_agent.cli.view import view
+from mmi_agent.cli.weights import convert_weights, fetch_weights, verify_weights
 
 __all__ = ["app", "main"]
 
@@ -23,7 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _env = typer.Typer(help="The worlds that a policy can be put into.", no_args_is_help=True, rich_markup_mode=None)
+_weights = typer.Typer(help="The model's weights: fetch, convert, verify.", no_args_is_help=True, rich_markup_mode=None)
 
+app.command("generate")(guarded(generate))
 app.command("run")(guarded(run))
 app.command("resume")(guarded(resume))
 app.command("view")(guarded(view))
@@ -31,6 +35,10 @@ app.command("eval")(guarded(evaluate))
 app.command("parity")(guarded(parity))
 app.add_typer(_env, name="env")
 _env.command("list")(guarded(list_environments))
+app.add_typer(_weights, name="weights")
+_weights.command("fetch")(guarded(fetch_weights))
+_weights.command("convert")(guarded(convert_weights))
+_weights.command("verify")(guarded(verify_weights))
 app.command("doctor")(guarded(doctor))
 
 
