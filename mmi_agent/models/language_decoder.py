@@ -7,7 +7,7 @@ where visual tokens come from.
 # B batch, T new tokens, S all tokens (cached and new), C width, N query heads, K key/value heads, D head width,
 # V tokens of the vocabulary, I pictures
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,10 +19,11 @@ from mmi_agent.models.feature_synchronizer import (
     FeatureSynchronizerConfig,
     GatedSynchronizer,
     PictureMemory,
+    RankTable,
     Sight,
     picture_ranks,
 )
-from mmi_agent.models.key_value_cache import KeyValueCache
+from mmi_agent.models.key_value_cache import FixedCache, KeyValueCache
 
 __all__ = ["LanguageDecoder", "LanguageDecoderConfig"]
 
@@ -174,14 +175,38 @@ class LanguageDecoder(nn.Module):
             visible_BTI = pictures.visible(past, T)
         sights = self.sights(pictures, visible_BTI)
 
+        hidden_BTC = self._read(embeddings_BTC, positions_BT, attend_BTS, cache, sights)
+        if cache is not None:
+            cache.advance(T)
+        return hidden_BTC
+
+    def step(self, embeddings_B1C: Tensor, cache: FixedCache, sights: Sequence[Sight]) -> Tensor:
+        """Reads one token after those in the cache, as a graph of fixed shape that can be compiled.
+
+        Args:
+            embeddings_B1C: What `embed` returned.
+            cache: Where keys and values go; counting on is left to its owner.
+            sights: One for each synchronizer; slots without a picture have rank 0.
+
+        Returns:
+            Hidden states after the last norm, shape (B, 1, C): those of `forward`.
+        """
+        return self._read(embeddings_B1C, cache.position_1[None], cache.attend(), cache, sights)
+
+    def _read(
+        self,
+        embeddings_BTC: Tensor,
+        positions_BT: Tensor,
+        attend_BTS: Tensor | None,
+        cache: KeyValueCache | FixedCache | None,
+        sights: Sequence[Sight],
+    ) -> Tensor:
         rotation = _rotation(positions_BT, self.config, embeddings_BTC.dtype)
         mask_B1TS = None if attend_BTS is None else attend_BTS[:, None]
         hidden_BTC = embeddings_BTC
         for index, layer in enumerate(self.layers):
             sight = sights[index // self.config.synchronizer_every] if sights else None
             hidden_BTC = layer(hidden_BTC, rotation, mask_B1TS, cache, index, sight)
-        if cache is not None:
-            cache.advance(T)
         return self.norm(hidden_BTC)
 
     def embed(self, ids_BT: Tensor) -> Tensor:
@@ -236,7 +261,7 @@ class LanguageDecoder(nn.Module):
             values = [value_BISND[:, 1 - synchronizer.num_ranks :] for value_BISND in values]
             visible_BTI = torch.ones(1, 1, values[0].shape[1], dtype=torch.bool)
         rank_BTI = picture_ranks(visible_BTI.to(values[0].device), synchronizer.num_ranks)
-        tables = pictures.rank_tables(lambda: [look.synchronizer.rank_table() for look in self._looks()])
+        tables = pictures.rank_tables(self.rank_tables)
         return [Sight(value_BISND, rank_BTI, table) for value_BISND, table in zip(values, tables, strict=True)]
 
     def open_cache(self, *, batch_size: int = 1, capacity: int = 256) -> KeyValueCache:
@@ -273,6 +298,10 @@ class LanguageDecoder(nn.Module):
             raise CheckpointError(f"{len(wrong)} language weights do not fit: {listed}")
         self.load_state_dict(weights, strict=False, assign=True)
 
+    def rank_tables(self) -> list[RankTable]:
+        """What the ranks of pictures add to a token's choice, for each synchronizer; see `FeatureSynchronizer`."""
+        return [look.synchronizer.rank_table() for look in self._looks()]
+
     def _looks(self) -> list[GatedSynchronizer]:
         layers = [layer for layer in self.layers if isinstance(layer, DecoderLayer)]
         return [layer.look for layer in layers if layer.look is not None]
@@ -295,7 +324,7 @@ class DecoderLayer(nn.Module):
         hidden_BTC: Tensor,
         rotation: tuple[Tensor, Tensor],
         mask_B1TS: Tensor | None,
-        cache: KeyValueCache | None,
+        cache: KeyValueCache | FixedCache | None,
         index: int,
         sight: Sight | None,
     ) -> Tensor:
@@ -324,7 +353,7 @@ class GroupedQueryAttention(nn.Module):
         hidden_BTC: Tensor,
         rotation: tuple[Tensor, Tensor],
         mask_B1TS: Tensor | None,
-        cache: KeyValueCache | None,
+        cache: KeyValueCache | FixedCache | None,
         index: int,
     ) -> Tensor:
         """Attends to all tokens that the mask allows: without one, and without a past, to those before."""
