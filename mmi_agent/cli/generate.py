@@ -210,7 +210,7 @@ def _write(run: "PageRun", folder: Path, target: Path | None, *, silent: bool) -
     from mmi_agent.cli.writing import Live
     from mmi_agent.viewer.written_page import render_written_page
 
-    warnings = run.warnings()
+    warnings = [run.caution] if run.caution else []
     for warning in warnings:
         print(f"note: {printable(warning)}", file=sys.stderr)
     with Live(silent=silent) as live:
@@ -221,8 +221,8 @@ def _write(run: "PageRun", folder: Path, target: Path | None, *, silent: bool) -
     manifest = run.save(folder)
     if run.dropped.positions:
         warnings.append(
-            f"The page did not fit the model's window: {run.dropped.positions} positions and "
-            f"{len(run.dropped.pictures)} pictures from its beginning were dropped."
+            f"the page did not fit the model's window: {run.dropped.positions} positions and "
+            f"{len(run.dropped.pictures)} pictures from its beginning were dropped"
         )
         print(f"note: {warnings[-1]}", file=sys.stderr)
     html = render_written_page(

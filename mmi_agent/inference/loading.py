@@ -109,6 +109,15 @@ class MMInterleaved:
         return cls(name=name, model=model, tokenizer=tokenizer, sees=True, fingerprint=fingerprint)
 
     @property
+    def caution(self) -> str:
+        """What whoever reads its texts and looks at its pictures has to know; empty for a trained model."""
+        if self.name == "tiny":
+            return "tiny has random weights: what it writes and draws is noise"
+        if self.sees:
+            return ""
+        return f"{self.name} was not trained to see or to draw yet: what it says of pictures and draws is noise"
+
+    @property
     def picture_positions(self) -> int:
         """Positions that a picture takes in the model's window: its begin-of-image token and its visual tokens."""
         return 1 + self.model.config.resampler.num_queries

@@ -28,7 +28,7 @@ from mmi_agent.inference.drawing import DrawSettings
 from mmi_agent.inference.loading import MMInterleaved
 from mmi_agent.inference.sampling import Sampling
 from mmi_agent.inference.structure import Part, Structure
-from mmi_agent.inference.writing import Order, Piece
+from mmi_agent.inference.writing import Order, Piece, gather
 from mmi_agent.pictures import PictureStore
 from mmi_agent.types import Picture, Text
 
@@ -46,11 +46,12 @@ __all__ = [
     "WriteSettings",
     "copy_pictures",
     "differences",
-    "drawn_reference",
     "find_references",
     "output_folder",
     "read_page",
     "read_page_manifest",
+    "reference_to",
+    "without_pictures",
 ]
 
 PAGE, MANIFEST, PICTURES = "page.md", "manifest.json", "pictures"
@@ -284,15 +285,11 @@ class PageRun:
         """What did not fit the model's window."""
         return self._document.dropped
 
-    def warnings(self) -> list[str]:
-        """What whoever reads the outcome has to know about the model."""
-        may_draw = self._settings.draws and self._settings.structure is not None
-        if self._loaded.sees or not (may_draw or self._page.pictures):
-            return []
-        return [
-            f"{self._loaded.name} was not trained to see or to draw yet: it does not make sense of pictures, "
-            "and what it draws is noise."
-        ]
+    @property
+    def caution(self) -> str:
+        """What has to be known of the model before the outcome is judged, maybe nothing."""
+        about_pictures = bool(self._page.pictures) or (self._settings.draws and self._settings.structure is not None)
+        return self._loaded.caution if about_pictures or self._loaded.sees else ""
 
     def pieces(self, progress: Callable[[int, int], None] | None = None) -> Iterator[Piece]:
         """Reads the page and writes on; pieces come as they are written.
@@ -314,16 +311,8 @@ class PageRun:
                 drawing=settings.drawing,
                 progress=progress,
             ):
-                self._take(piece)
+                gather(piece, self.written)
                 yield piece
-
-    def _take(self, piece: Piece) -> None:
-        if piece.picture is not None:
-            self.written.append(piece.picture)
-        elif piece.text and self.written and isinstance(before := self.written[-1], Text):
-            self.written[-1] = Text(text=before.text + piece.text)
-        elif piece.text:
-            self.written.append(Text(text=piece.text))
 
     def markdown(self) -> str:
         """The page with its continuation."""
@@ -331,9 +320,9 @@ class PageRun:
         follows_picture = False
         for block in self.written:
             if isinstance(block, Text):
-                page += ("\n\n" if follows_picture else "") + _harmless(block.text, after=page)
+                page += ("\n\n" if follows_picture else "") + without_pictures(block.text, after=page)
             else:
-                page = f"{_closed(page)}{drawn_reference(block)}"
+                page = f"{_closed(page)}{reference_to(block)}"
             follows_picture = isinstance(block, Picture)
         return page.rstrip("\n") + "\n"
 
@@ -495,13 +484,18 @@ def _file_of(digest: str) -> str:
     return f"{PICTURES}/{digest}.png"
 
 
-def drawn_reference(picture: Picture) -> str:
-    """A drawn picture as a page names it."""
-    return f"![drawn]({_file_of(picture.digest)})"
+def reference_to(picture: Picture) -> str:
+    """A picture as a page of ours names it."""
+    return f"![{picture.origin}]({_file_of(picture.digest)})"
 
 
-def _harmless(text: str, *, after: str) -> str:
-    """What a model wrote, made to name no picture: a page loads what was drawn and nothing else."""
+def without_pictures(text: str, *, after: str = "") -> str:
+    """What a model wrote, made to name no picture: a page loads what was drawn and nothing else.
+
+    Args:
+        text: What it wrote.
+        after: What stands before it.
+    """
     kept = text.replace("![", "!\\[")
     return f"\\{kept}" if after.endswith("!") and kept.startswith("[") else kept
 

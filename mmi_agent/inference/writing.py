@@ -16,9 +16,9 @@ from mmi_agent.inference.sampling import Sampler, Sampling
 from mmi_agent.inference.stopping import Shown, StopStrings
 from mmi_agent.inference.structure import Structure
 from mmi_agent.inference.tokenizer import Tokenizer
-from mmi_agent.types import Picture
+from mmi_agent.types import Picture, Text
 
-__all__ = ["Alphabet", "Constraint", "Order", "Page", "Piece", "Writer"]
+__all__ = ["Alphabet", "Constraint", "Order", "Page", "Piece", "Writer", "gather"]
 
 
 class Piece(NamedTuple):
@@ -33,6 +33,16 @@ class Piece(NamedTuple):
     ids: list[int]
     text: str
     picture: Picture | None = None
+
+
+def gather(piece: Piece, blocks: list[Text | Picture]) -> None:
+    """Adds a piece to what was written before it; text joins text."""
+    if piece.picture is not None:
+        blocks.append(piece.picture)
+    elif piece.text and blocks and isinstance(before := blocks[-1], Text):
+        blocks[-1] = Text(text=before.text + piece.text)
+    elif piece.text:
+        blocks.append(Text(text=piece.text))
 
 
 class Constraint(Protocol):

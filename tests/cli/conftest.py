@@ -28,13 +28,13 @@ def mmi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mmi:
 def start(tmp_path: Path) -> Callable[..., "subprocess.Popen[str]"]:
     """Starts a command in a process of its own."""
 
-    def begin(*arguments: str) -> "subprocess.Popen[str]":
+    def begin(*arguments: str, given: Path | None = None) -> "subprocess.Popen[str]":
         path = os.pathsep.join([*sys.path, str(Path(__file__).parent)])
         return subprocess.Popen(
             [sys.executable, "-m", "mmi_agent.cli", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
+            stdin=given.open() if given else subprocess.DEVNULL,
             text=True,
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": path},
