@@ -2,6 +2,7 @@
 
 import typer
 
+from mmi_agent.cli.chat import chat
 from mmi_agent.cli.doctor import doctor
 from mmi_agent.cli.environments import list_environments
 from mmi_agent.cli.errors import guarded
@@ -28,6 +29,7 @@ _env = typer.Typer(help="The worlds that a policy can be put into.", no_args_is_
 _weights = typer.Typer(help="The model's weights: fetch, convert, verify.", no_args_is_help=True, rich_markup_mode=None)
 
 app.command("generate")(guarded(generate))
+app.command("chat")(guarded(chat))
 app.command("run")(guarded(run))
 app.command("resume")(guarded(resume))
 app.command("view")(guarded(view))
