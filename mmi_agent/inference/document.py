@@ -12,7 +12,7 @@ tell apart (49 of the released sizes) the latest are looked at in detail; the ol
 # T tokens, C width of the decoder, V vocabulary
 
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -337,7 +337,7 @@ class Document:
         structure: Sequence[Part] | int | None = None,
         drawing: DrawSettings | None = None,
         progress: Callable[[int, int], None] | None = None,
-    ) -> Iterator[Piece]:
+    ) -> Generator[Piece]:
         """Writes text, and pictures where the model begins one or the structure wants one.
 
         Pieces come as they are written, and what was yielded is in the document. Beams yield their text at once. An
@@ -398,7 +398,7 @@ class Document:
         )
         return self._written(writer)
 
-    def _written(self, writer: Writer) -> Iterator[Piece]:
+    def _written(self, writer: Writer) -> Generator[Piece]:
         self._begin()
         yield from writer.pieces()
 
