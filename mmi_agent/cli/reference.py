@@ -8,7 +8,7 @@ from mmi_agent.cli.app import app
 
 __all__ = ["reference"]
 
-_COMMANDS = ("", "run", "resume", "view", "eval", "env list", "doctor")
+_COMMANDS = ("", "generate", "chat", "run", "resume", "view", "eval", "parity", "env list", "doctor")
 _INTRODUCTION = """\
 # The command line
 

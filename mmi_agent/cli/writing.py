@@ -39,17 +39,18 @@ class Live:
 
     def show(self, piece: "Piece", place: str = "") -> None:
         """Prints a piece; of a picture, where it is."""
-        self._end_drawing()
         if piece.picture is not None:
             size = f"{piece.picture.width_px} x {piece.picture.height_px} px"
             self.line(f"[drew a picture, {size}{f': {place}' if place else ''}]")
         elif piece.text and not self._silent:
+            self._end_drawing()
             text = printable(piece.text)
             print(text, end="", flush=True)
             self._mid_line = not text.endswith("\n")
 
     def line(self, text: str) -> None:
         """Prints a line of its own."""
+        self._end_drawing()
         self.end_line()
         if not self._silent:
             print(printable(text), flush=True)
