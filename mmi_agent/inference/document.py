@@ -28,6 +28,7 @@ from torch.nn import functional as F
 
 from mmi_agent.errors import CheckpointError, ConfigError, DeviceMemoryError, ShapeError
 from mmi_agent.inference import grounding
+from mmi_agent.inference.compiled import CompiledDecoder
 from mmi_agent.inference.drawing import DrawSettings, draw_picture
 from mmi_agent.inference.grammar import Grammar
 from mmi_agent.inference.hidden_states import HiddenStates
@@ -119,10 +120,19 @@ class Document:
         model: The model, in evaluation mode.
         tokenizer: Its tokenizer.
         pictures: Where pictures are kept by digest.
+        decoder: What reads in place of the model's decoder, with its numbers; None for the decoder itself.
     """
 
-    def __init__(self, model: MMInterleavedModel, tokenizer: Tokenizer, pictures: PictureStore) -> None:
+    def __init__(
+        self,
+        model: MMInterleavedModel,
+        tokenizer: Tokenizer,
+        pictures: PictureStore,
+        *,
+        decoder: CompiledDecoder | None = None,
+    ) -> None:
         self._model = model
+        self._decoder = decoder or model.decoder
         self._tokenizer = tokenizer
         self.pictures = pictures
         weight = model.decoder.norm.weight
@@ -305,7 +315,7 @@ class Document:
 
     def _read(self, embeddings_1TC: Tensor) -> None:
         try:
-            hidden_1TC = self._model.decoder(embeddings_1TC, cache=self._cache, pictures=self._visible_memory())
+            hidden_1TC = self._decoder(embeddings_1TC, cache=self._cache, pictures=self._visible_memory())
             self._hidden.append(hidden_1TC[0])
         except BaseException:
             self._rewind_positions(self.length)

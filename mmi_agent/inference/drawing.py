@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mmi_agent.errors import CheckpointError, ConfigError
+from mmi_agent.inference.offloading import brought_to
 from mmi_agent.models.image_decoder import DiffusionConfig, ImageDecoder
 from mmi_agent.models.mm_interleaved import MMInterleavedModel
 from mmi_agent.models.visual_tokenizer import VisualFeatures
@@ -115,11 +116,12 @@ def draw_picture(
     decoder = model.drawing
     if len(hidden_TC) == 0:
         raise ConfigError("nothing stands before the picture: a drawing needs at least its begin-of-image token")
-    condition_BKX = decoder.condition([hidden_TC])
-    if settings.guidance_scale > 1:
-        condition_BKX = torch.cat([decoder.unconditional[None], condition_BKX])
-    latents_1AHW = _denoise(decoder, condition_BKX, _look_back(decoder, before), settings, seed, progress)
-    pixels_CHW = decoder.decode(latents_1AHW)[0].float().cpu()
+    with brought_to(decoder, hidden_TC.device):
+        condition_BKX = decoder.condition([hidden_TC])
+        if settings.guidance_scale > 1:
+            condition_BKX = torch.cat([decoder.unconditional[None], condition_BKX])
+        latents_1AHW = _denoise(decoder, condition_BKX, _look_back(decoder, before), settings, seed, progress)
+        pixels_CHW = decoder.decode(latents_1AHW)[0].float().cpu()
     if not bool(pixels_CHW.isfinite().all()):
         raise CheckpointError("the drawing came out as no number: the weights of the image decoder are damaged")
     return pixels_CHW

@@ -11,6 +11,7 @@ from mmi_agent.checkpoints.converted import MODEL, default_folder, load_converte
 from mmi_agent.checkpoints.files import MANIFEST, Manifest, read_manifest
 from mmi_agent.checkpoints.smollm2 import ensure_smollm2, load_language_weights, load_tokenizer
 from mmi_agent.errors import CheckpointError, ConfigError, UnknownNameError
+from mmi_agent.inference.compiled import CompiledDecoder
 from mmi_agent.inference.document import Document
 from mmi_agent.inference.tokenizer import Tokenizer
 from mmi_agent.models.configs import PRESETS, preset
@@ -32,6 +33,7 @@ class MMInterleaved:
         tokenizer: Its tokenizer.
         sees: Whether its eyes are of any use; those of `small` are not trained yet.
         fingerprint: SHA-256 of what decides the weights: the sizes, the digests of the files, the seed of the rest.
+        compiled: What documents read single tokens with, if `compile` was called.
     """
 
     name: str
@@ -39,6 +41,7 @@ class MMInterleaved:
     tokenizer: Tokenizer
     sees: bool
     fingerprint: str
+    compiled: CompiledDecoder | None = None
 
     @classmethod
     def from_pretrained(
@@ -128,7 +131,16 @@ class MMInterleaved:
         Args:
             pictures: Where pictures are kept by digest; None keeps them in memory.
         """
-        return Document(self.model, self.tokenizer, pictures or MemoryPictures())
+        return Document(self.model, self.tokenizer, pictures or MemoryPictures(), decoder=self.compiled)
+
+    def compile(self, *, tokens: int = 1024, pictures: int = 16) -> "MMInterleaved":
+        """Returns the model with writing compiled: the same numbers, faster after a minute at the first token.
+
+        Args:
+            tokens: Room for so many in a document; more compile again.
+            pictures: Likewise.
+        """
+        return replace(self, compiled=CompiledDecoder(self.model.decoder, tokens=tokens, pictures=pictures))
 
 
 def _fingerprint(config: MMInterleavedConfig, manifest: Manifest | None, seed: int | None) -> str:
