@@ -8,6 +8,7 @@ from torch._dynamo.utils import counters
 
 from mmi_agent.errors import ShapeError
 from mmi_agent.inference.compiled import CompiledDecoder
+from mmi_agent.inference.loading import MMInterleaved
 from mmi_agent.models.configs import tiny
 from mmi_agent.models.feature_synchronizer import PictureMemory
 from mmi_agent.models.language_decoder import LanguageDecoder
@@ -104,3 +105,16 @@ def test_what_the_step_cannot_do_is_left_to_the_decoder(decoder):
     for part in (embeddings_1TC, embeddings_1TC[:, :1]):
         hidden_1TC = compiled(part, cache=caches[0], pictures=memory)
         torch.testing.assert_close(hidden_1TC, decoder(part, cache=caches[1], pictures=memory))
+
+
+def test_a_compiled_document_writes_what_the_eager_one_writes():
+    loaded = MMInterleaved.from_pretrained("tiny", draws=False)
+    compiled = replace(loaded, compiled=CompiledDecoder(loaded.model.decoder, tokens=64, backend="aot_eager"))
+    assert isinstance(loaded.compile().compiled, CompiledDecoder)
+    written = []
+    for each in (loaded, compiled):
+        document = each.open()
+        document.append("Once")
+        fork = document.fork()
+        written.append([[str(piece) for piece in page.write(max_tokens=8, seed=3)] for page in (document, fork)])
+    assert written[0] == written[1] and counters["stats"]["unique_graphs"] == 1
