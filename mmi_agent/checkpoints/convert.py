@@ -57,7 +57,8 @@ def convert(
     dtype: torch.dtype = torch.bfloat16,
     shard_bytes: int = SHARD_BYTES,
     tokenizer: Path | None = None,
-    origin: Source | None = None,
+    hub_name: str | None = None,
+    known: Mapping[str, FileRecord] | None = None,
     progress: Progress | None = None,
 ) -> Manifest:
     """Converts a checkpoint in the released form.
@@ -69,7 +70,8 @@ def convert(
         dtype: One of `DTYPES`.
         shard_bytes: How large a file may become.
         tokenizer: `tokenizer.model` or `tokenizer.json`; None takes one that stands beside the weights, if any.
-        origin: Where the source came from, with hashes that are expected of its files.
+        hub_name: Repository, folder and commit that the source was fetched from, for the manifest.
+        known: Sizes and hashes that are expected of the source's files.
         progress: Told how far it is, several times a second.
 
     Returns:
@@ -85,8 +87,7 @@ def convert(
     text = "" if tokenizer is None else _tokenizer_text(tokenizer, config)
     try:
         with _working_beside(out) as work:
-            files = _hash_source(weights.files, work, origin, say)
-            described = _describe(source, files, origin)
+            described = _describe(source, hub_name, _hash_source(weights.files, work, known or {}, say))
             if out.exists() and any(out.iterdir()):
                 return _there_already(out, described, config, dtype, text)
             shards = plan_shards(weights.shapes, dtype, shard_bytes)
@@ -204,7 +205,9 @@ def _match_one(path: Path, name: str, stored: StoredTensor, expected: Mapping[st
     return ours
 
 
-def _hash_source(files: WeightFiles, work: "_Work", origin: Source | None, say: Progress) -> dict[str, FileRecord]:
+def _hash_source(
+    files: WeightFiles, work: "_Work", known: Mapping[str, FileRecord], say: Progress
+) -> dict[str, FileRecord]:
     """Hashes the source's files that have changed since they were hashed last."""
     sizes = {file: files.path(file).stat().st_size for file in files.files}
     progress = _Counted(say, "hashing the source", sum(sizes.values()))
@@ -217,21 +220,21 @@ def _hash_source(files: WeightFiles, work: "_Work", origin: Source | None, say: 
         work.save()
     records = {file: FileRecord(size_bytes=sizes[file], sha256=work.state.source[file].sha256) for file in sizes}
     for file, record in records.items():
-        expected = origin.files.get(file, record) if origin else record
+        expected = known.get(file, record)
         if record != expected:
             raise CheckpointError(
-                f"{files.path(file)} has {record.size_bytes} bytes and SHA-256 {record.sha256}, expected "
+                f"{files.path(file).resolve()} has {record.size_bytes} bytes and SHA-256 {record.sha256}, expected "
                 f"{expected.size_bytes} and {expected.sha256}: delete it to have it fetched again"
             )
     return records
 
 
-def _describe(source: Path, files: Mapping[str, FileRecord], origin: Source | None) -> Source:
-    if origin is not None:
-        return origin
+def _describe(source: Path, hub_name: str | None, files: dict[str, FileRecord]) -> Source:
     hashes = [record.sha256 for record in files.values()]
     whole = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
-    return Source(kind="folder", name=source.resolve().name, sha256=whole, files=dict(files))
+    if hub_name is None:
+        return Source(kind="folder", name=source.resolve().name, sha256=whole, files=files)
+    return Source(kind="hub", name=hub_name, sha256=whole, files=files)
 
 
 def _tokenizer_beside(source: Path) -> Path | None:

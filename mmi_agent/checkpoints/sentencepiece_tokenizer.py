@@ -68,10 +68,13 @@ def _read_pieces(path: Path) -> Tokenizer:
         reference: Any = SentencePieceProcessor(model_proto=path.read_bytes())
     except (OSError, RuntimeError) as error:
         raise CheckpointError(f"{path} is not a sentencepiece model ({error}); fetch it again") from error
+    another_kind = CheckpointError(f"{path} is of another kind: expected byte-pair encoding as of the Llama family")
+    if not all(float(reference.get_score(i)).is_integer() for i in range(reference.get_piece_size())):
+        raise another_kind  # the scores are log probabilities, not ranks of merges
     tokenizer = _converted(reference)
     for probe in _PROBES:
         if tokenizer.encode(probe, add_special_tokens=False).ids != reference.encode(probe):
-            raise CheckpointError(f"{path} is of another kind: expected byte-pair encoding as of the Llama family")
+            raise another_kind
     return tokenizer
 
 

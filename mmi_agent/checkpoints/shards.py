@@ -24,7 +24,7 @@ from torch import Tensor
 from mmi_agent.checkpoints.files import FileRecord
 from mmi_agent.errors import CheckpointError
 
-__all__ = ["ShardEntry", "StoredTensor", "WeightFiles", "plan_shards", "write_shard"]
+__all__ = ["ShardEntry", "StoredTensor", "WeightFiles", "plan_shards", "promised_files", "write_shard"]
 
 _AGAIN = "fetch it again"
 _MAPPED_BYTES = 1 << 29  # pages of a mapped file count as memory until it is closed
@@ -236,18 +236,30 @@ def _files_of(source: Path) -> dict[str, Sequence[str]]:
             f"{source} does not exist: expected a folder with the shards, their index, or a single .bin or .safetensors"
         )
     if source.is_file():
-        return _read_index(source) if source.name.endswith(".index.json") else {source.name: ()}
+        return promised_files(source) if source.name.endswith(".index.json") else {source.name: ()}
     if index := next(
         iter(sorted(source.glob("*.safetensors.index.json")) or sorted(source.glob("*.index.json"))), None
     ):
-        return _read_index(index)
+        return promised_files(index)
     for pattern in ("*.safetensors", "*.bin"):
         if files := sorted(source.glob(pattern)):
             return {file.name: () for file in files}
     raise CheckpointError(f"{source} holds no weights: expected .bin or .safetensors files, with or without an index")
 
 
-def _read_index(path: Path) -> dict[str, Sequence[str]]:
+def promised_files(path: Path, *, here: bool = True) -> dict[str, Sequence[str]]:
+    """Reads an index of shards.
+
+    Args:
+        path: The index.
+        here: Expect the shards beside it.
+
+    Returns:
+        The shards, in order, each with the tensors that it should hold.
+
+    Raises:
+        CheckpointError: If it is no index, or a shard is missing.
+    """
     try:
         weight_map = _Index.model_validate_json(path.read_bytes()).weight_map
     except (OSError, ValidationError) as error:
@@ -258,7 +270,7 @@ def _read_index(path: Path) -> dict[str, Sequence[str]]:
     for file, names in files.items():
         if Path(file).name != file:
             raise CheckpointError(f"{path} names the shard {file!r}: expected the name of a file beside it")
-        if not (path.parent / file).is_file():
+        if here and not (path.parent / file).is_file():
             raise CheckpointError(
                 f"{path.parent / file} is missing: {path.name} lists it with {len(names)} tensors; {_AGAIN}"
             )

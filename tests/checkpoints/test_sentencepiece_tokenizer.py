@@ -41,7 +41,9 @@ def test_what_is_written_is_read_again(pieces: Path, tmp_path: Path) -> None:
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
-    unigram = train_pieces(tmp_path / "unigram.model", vocab_size=400, model_type="unigram")
+    words = ["".join(random.Random(seed).choices("aeiourtns", k=4)) for seed in range(90)]
+    sentences = [" ".join(random.Random(seed).choices(words, k=9)) for seed in range(300)]
+    unigram = train_pieces(tmp_path / "unigram.model", vocab_size=361, model_type="unigram", sentences=sentences)
     with pytest.raises(CheckpointError, match=r"unigram\.model is of another kind: expected byte-pair encoding"):
         read_tokenizer(unigram, IDS)
     unigram.write_bytes(unigram.read_bytes()[:999])

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -42,11 +43,11 @@ def write_released(folder: Path, state: dict[str, Tensor]) -> Path:
     return folder
 
 
-def train_pieces(path: Path, *, vocab_size: int, model_type: str = "bpe") -> Path:
+def train_pieces(path: Path, *, vocab_size: int, model_type: str = "bpe", sentences: Sequence[str] = SENTENCES) -> Path:
     """Trains a `tokenizer.model` with the settings of the Llama family."""
     written = io.BytesIO()
     SentencePieceTrainer.train(
-        sentence_iterator=iter(SENTENCES),
+        sentence_iterator=iter(sentences),
         model_writer=written,
         model_type=model_type,
         vocab_size=vocab_size,
