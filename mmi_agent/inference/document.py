@@ -682,7 +682,7 @@ def _enough_memory(lower: str) -> Generator[None]:
     try:
         yield
     except RuntimeError as error:  # of which torch.OutOfMemoryError is one
-        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+        if any(sign in str(error).lower() for sign in ("out of memory", "can't allocate memory")):
             reason = str(error).splitlines()[0]
             raise DeviceMemoryError(f"out of memory ({reason}); lower it with {lower}") from error
         raise
