@@ -5,13 +5,13 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mmi_agent.models.configs import full, small, tiny
 from mmi_agent.models.feature_synchronizer import FeatureSynchronizerConfig
@@ -131,10 +131,16 @@ def copy_bytes_per_s(options: argparse.Namespace) -> float:
     return 2 * size / min(seconds(lambda: target.copy_(source), options) for _ in range(3))
 
 
-def weight_bytes(modules: Iterable[nn.Module]) -> int:
-    """Bytes of all parameters, a shared one counted once."""
-    parameters = {id(parameter): parameter for module in modules for parameter in module.parameters()}
-    return sum(parameter.numel() * parameter.element_size() for parameter in parameters.values())
+def weight_bytes(*modules: nn.Module) -> int:
+    """Bytes of all parameters as they are stored, a shared one counted once."""
+    return sum(_stored(tensor) for tensor in {parameter for module in modules for parameter in module.parameters()})
+
+
+def _stored(tensor: Tensor) -> int:
+    if type(tensor) in (Tensor, nn.Parameter):
+        return tensor.numel() * tensor.element_size()
+    flatten: Callable[[], tuple[list[str], object]] = getattr(tensor, "__tensor_flatten__")  # noqa: B009 - untyped
+    return sum(_stored(getattr(tensor, name)) for name in flatten()[0])  # quantized: made of several
 
 
 def finish(options: argparse.Namespace, **result: object) -> None:

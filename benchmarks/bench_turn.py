@@ -1,0 +1,102 @@
+"""What a turn costs that brings one new picture to eight earlier ones, and what it would cost to begin again.
+
+    python benchmarks/bench_turn.py [--size middle] [--device cpu]
+
+A document holds eight turns: a picture, 40 tokens that were said and 40 that were answered. The next turn shows a ninth
+picture and says 40 tokens. Prints the milliseconds of reading only that turn, of reading everything again as the
+released code does for every answer, their ratio, and beside it the ratio of positions read, which is what a machine
+that is busy at either would reach. Then the same with 40 tokens of answer written after either.
+"""
+
+import torch
+from sizes import benchmark, config_of, finish, on, open_gates, rounded, seconds
+from torch import Tensor
+
+from mmi_agent.models.feature_synchronizer import PictureMemory
+from mmi_agent.models.key_value_cache import KeyValueCache
+from mmi_agent.models.mm_interleaved import MMInterleavedModel
+
+_EARLIER, _TOKENS = 8, 40
+
+
+class Page:
+    """A growing document of turns."""
+
+    def __init__(self, model: MMInterleavedModel) -> None:
+        self.model = model
+        self.cache: KeyValueCache = model.decoder.open_cache(capacity=1536)
+        self.memory = PictureMemory()
+        self.hidden_1TC = torch.empty(1, 0, model.config.decoder.hidden_size)
+
+    def read(self, pixels_PCHW: Tensor, *, answered: bool) -> None:
+        """Reads turns: each a picture and its tokens."""
+        for pixels_CHW in pixels_PCHW:
+            seen = self.model.see(pixels_CHW[None])
+            self.memory.append(self.model.project(seen), start=self.cache.length + 1)
+            text_1TC = self.model.embed(torch.arange(3, 3 + _TOKENS * (1 + answered))[None])
+            embeddings_1TC = torch.cat([self.model.embed_picture(seen), text_1TC], 1)
+            self.hidden_1TC = self.model.decoder(embeddings_1TC, cache=self.cache, pictures=self.memory)
+
+    def write(self) -> None:
+        """Writes an answer."""
+        for _ in range(_TOKENS):
+            ids_11 = self.model.decoder.logits(self.hidden_1TC[:, -1:]).argmax(-1)
+            self.hidden_1TC = self.model.decoder(self.model.embed(ids_11), cache=self.cache, pictures=self.memory)
+
+    def rewind(self, length: int) -> None:
+        """Goes back to before the turn."""
+        self.cache.rewind(length)
+        self.memory.rewind(length)
+
+
+def main() -> None:
+    options = benchmark(__doc__, rounds=3).parse_args()
+    with on(options):
+        model = MMInterleavedModel(config_of(options.size)).eval()
+        open_gates(model)
+        side = model.config.vision.image_size
+        pixels_PCHW = torch.rand(_EARLIER + 1, 3, side, side)
+        page = Page(model)
+        page.read(pixels_PCHW[:_EARLIER], answered=True)
+        length = page.cache.length
+
+        def turn(*, answers: bool) -> None:
+            page.rewind(length)
+            page.read(pixels_PCHW[_EARLIER:], answered=False)
+            if answers:
+                page.write()
+
+        def everything(*, answers: bool) -> None:
+            again = Page(model)
+            again.read(pixels_PCHW[:_EARLIER], answered=True)
+            again.read(pixels_PCHW[_EARLIER:], answered=False)
+            if answers:
+                again.write()
+
+        taken = {
+            answers: [seconds(lambda run=run, a=answers: run(answers=a), options) for run in (turn, everything)]
+            for answers in (False, True)
+        }
+        turn(answers=False)
+    positions = page.cache.length
+    finish(
+        options,
+        positions={
+            "turn": positions - length,
+            "everything": positions,
+            "ratio": rounded(positions / (positions - length)),
+        },
+        **{
+            name: {
+                "turn_ms": rounded(1e3 * taken[answers][0]),
+                "everything_ms": rounded(1e3 * taken[answers][1]),
+                "ratio": rounded(taken[answers][1] / taken[answers][0]),
+            }
+            for name, answers in (("reading", False), ("reading_and_writing", True))
+        },
+        goal="reading: ratio at least 10",
+    )
+
+
+if __name__ == "__main__":
+    main()
