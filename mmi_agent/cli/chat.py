@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mmi_agent.cli.models import Device, Dtype, Model, load_model, need_model_extra
+from mmi_agent.cli.models import Bits, Device, Dtype, Model, Offload, load_model, need_model_extra
 from mmi_agent.cli.options import new_folder
 from mmi_agent.cli.text import printable
 from mmi_agent.errors import ConfigError, MMIError
@@ -40,6 +40,8 @@ def chat(
     preset: Model = "small",
     device: Device = None,
     dtype: Dtype = None,
+    bits: Bits = None,
+    offload: Offload = False,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the first answer; each one takes the next.")] = 0,
     max_tokens: Annotated[int, typer.Option(metavar="N", min=1, help="Tokens of an answer, at most.")] = 256,
     temperature: Annotated[
@@ -95,7 +97,7 @@ def chat(
 
     sampling = Sampling(temperature=temperature, top_p=top_p)
     drawing = DrawSettings(steps=steps, guidance_scale=guidance, scheduler=cast("SchedulerName", scheduler))
-    loaded = load_model(preset, device=device, dtype=dtype)
+    loaded = load_model(preset, device=device, dtype=dtype, bits=bits, offload=offload)
     store = MemoryPictures()
     conversation = Conversation(
         loaded, store, instruction=system, sampling=sampling, max_tokens=max_tokens, drawing=drawing, seed=seed

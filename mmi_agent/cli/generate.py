@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mmi_agent.cli.models import Device, Dtype, Model, load_model, need_model_extra
+from mmi_agent.cli.models import Bits, Device, Dtype, Model, Offload, load_model, need_model_extra
 from mmi_agent.cli.options import Json
 from mmi_agent.cli.text import printable
 from mmi_agent.errors import ConfigError
@@ -33,6 +33,8 @@ def generate(
     preset: Model = "small",
     device: Device = None,
     dtype: Dtype = None,
+    bits: Bits = None,
+    offload: Offload = False,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="The same seed gives the same page.")] = 0,
     max_tokens: Annotated[
         int, typer.Option(metavar="N", min=1, help="No more tokens than this; a picture counts as one.")
@@ -119,7 +121,7 @@ def generate(
     with output_folder(target) as folder:
         store = FolderPictures(folder / "pictures")
         given = read_page(path, _read(path), store)
-        loaded = load_model(preset, device=device, dtype=dtype, draws=settings.draws)
+        loaded = load_model(preset, device=device, dtype=dtype, bits=bits, draws=settings.draws, offload=offload)
         run = PageRun(loaded, given, settings, store)
         manifest = _write(run, folder, target, silent=json)
     if json:
@@ -140,7 +142,14 @@ def _repeat(path: Path, out: Path | None, *, json: bool) -> None:
         store = FolderPictures(folder / "pictures")
         copy_pictures(before.page, FolderPictures(home / "pictures"), store)
         setup = before.setup
-        loaded = load_model(setup.model, device=setup.device, dtype=setup.dtype, draws=before.settings.draws)
+        loaded = load_model(
+            setup.model,
+            device=setup.device,
+            dtype=setup.dtype,
+            bits=setup.bits,
+            draws=before.settings.draws,
+            offload=setup.offload,
+        )
         setup.prepare(loaded)
         now = _write(PageRun(loaded, before.page, before.settings, store), folder, out, silent=json)
     differing, changes = differences(before, now), setup.changes(now.setup)

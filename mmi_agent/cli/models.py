@@ -10,7 +10,7 @@ from mmi_agent.errors import ConfigError, MissingDependencyError
 if TYPE_CHECKING:
     from mmi_agent.inference.loading import MMInterleaved
 
-__all__ = ["Device", "Dtype", "Model", "load_model", "need_model_extra"]
+__all__ = ["Bits", "Device", "Dtype", "Model", "Offload", "load_model", "need_model_extra"]
 
 _DTYPES = ("float32", "bfloat16", "float16")
 
@@ -30,6 +30,13 @@ Dtype = Annotated[
         metavar="|".join(_DTYPES), help="Of the weights.", show_default="as stored; float32 for small and tiny"
     ),
 ]
+Bits = Annotated[
+    int | None,
+    typer.Option(
+        metavar="8|4", help="Of the language weights: for a GPU that is too small otherwise.", show_default="as stored"
+    ),
+]
+Offload = Annotated[bool, typer.Option("--offload", help="Keep the image decoder off the GPU while nothing is drawn.")]
 
 
 def need_model_extra(command: str) -> None:
@@ -46,17 +53,27 @@ def need_model_extra(command: str) -> None:
         ) from error
 
 
-def load_model(name: str, *, device: str | None, dtype: str | None, draws: bool = True) -> "MMInterleaved":
+def load_model(
+    name: str,
+    *,
+    device: str | None,
+    dtype: str | None,
+    bits: int | None = None,
+    draws: bool = True,
+    offload: bool = False,
+) -> "MMInterleaved":
     """Loads a model, with a spinner on stderr.
 
     Args:
         name: A preset or a folder.
         device: As torch names it; None takes a GPU where there is one.
         dtype: Of the weights; None as stored.
+        bits: Of the weights in the language decoder's layers, 8 or 4; None as stored.
         draws: Whether the image decoder is wanted.
+        offload: Whether it stays on the CPU while nothing is drawn.
 
     Raises:
-        ConfigError: If there is no such dtype, or the device is not to be had.
+        ConfigError: If there is no such dtype or number of bits, or the device is not to be had.
     """
     import torch
     from rich.console import Console
@@ -65,6 +82,8 @@ def load_model(name: str, *, device: str | None, dtype: str | None, draws: bool 
 
     if dtype is not None and dtype not in _DTYPES:
         raise ConfigError(f"--dtype {dtype!r} is none of {', '.join(_DTYPES)}")
+    if bits not in (None, 4, 8):
+        raise ConfigError(f"--bits {bits} is neither 8 nor 4")
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         torch.zeros(1, device=chosen)
@@ -76,6 +95,8 @@ def load_model(name: str, *, device: str | None, dtype: str | None, draws: bool 
             name,
             device=chosen,
             dtype=getattr(torch, dtype) if dtype else None,
+            bits=bits,
             draws=draws,
+            offload=offload,
             progress=status.update,
         )

@@ -13,6 +13,7 @@ from mmi_agent.checkpoints.smollm2 import ensure_smollm2, load_language_weights,
 from mmi_agent.errors import CheckpointError, ConfigError, UnknownNameError
 from mmi_agent.inference.compiled import CompiledDecoder
 from mmi_agent.inference.document import Document
+from mmi_agent.inference.quantization import quantize
 from mmi_agent.inference.tokenizer import Tokenizer
 from mmi_agent.models.configs import PRESETS, preset
 from mmi_agent.models.mm_interleaved import MMInterleavedConfig, MMInterleavedModel
@@ -33,6 +34,8 @@ class MMInterleaved:
         tokenizer: Its tokenizer.
         sees: Whether its eyes are of any use; those of `small` are not trained yet.
         fingerprint: SHA-256 of what decides the weights: the sizes, the digests of the files, the seed of the rest.
+        bits: Of the weights in the language decoder's layers; None where they are of the model's dtype.
+        offload: Whether the image decoder is kept off the device while nothing is drawn.
         compiled: What documents read single tokens with, if `compile` was called.
     """
 
@@ -41,6 +44,8 @@ class MMInterleaved:
     tokenizer: Tokenizer
     sees: bool
     fingerprint: str
+    bits: int | None = None
+    offload: bool = False
     compiled: CompiledDecoder | None = None
 
     @classmethod
@@ -50,7 +55,9 @@ class MMInterleaved:
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype | None = None,
+        bits: int | None = None,
         draws: bool = True,
+        offload: bool = False,
         weights: str | None = None,
         progress: Callable[[str], None] | None = None,
         seed: int = 0,
@@ -63,8 +70,10 @@ class MMInterleaved:
             device: Where the model goes.
             dtype: Of the weights; None is float32 for presets with random parts, and what is stored for the others.
                 On CPUs without bfloat16 instructions float32 is ten times faster.
+            bits: Of the weights in the language decoder's layers, 8 or 4; None leaves them as they are.
             draws: Whether the image decoder is wanted. Without it the model reads and writes text, and is there
                 seconds sooner.
+            offload: Whether the image decoder stays on the CPU, and is brought to the device for each drawing.
             weights: Where the language weights of `small` are; None looks in the cache and fetches them once.
             progress: Told what is being done while it takes long.
             seed: Of the weights that are not trained.
@@ -72,36 +81,56 @@ class MMInterleaved:
         Raises:
             UnknownNameError: If there is no such preset and no such folder.
             CheckpointError: If weights are missing or damaged.
-            ConfigError: If weights are given for anything but `small`.
+            ConfigError: If weights are given for anything but `small`, or these bits cannot be had here.
+            MissingDependencyError: If bits are given and torchao is not installed.
         """
         if weights is not None and name != "small":
             raise ConfigError(f"weights {weights!r} were given for {str(name)!r}: only 'small' takes its own from afar")
         folder = default_folder() if name == "full" else Path(name)
-        if name == "full" and not (folder / MANIFEST).is_file():
+        if (folder / MANIFEST).is_file():
+            straight_to = device if bits is None and not offload else "cpu"
+            loaded = cls._from_folder(folder, str(name), straight_to, dtype, draws=draws)
+        elif name in PRESETS and name != "full":
+            loaded = cls._from_preset(str(name), dtype or torch.float32, weights, progress, draws=draws, seed=seed)
+        elif name == "full":
             raise CheckpointError(f"the preset 'full' is not at {folder}: run mmi weights fetch full")
-        if name == "full" or (folder / MANIFEST).is_file():
-            return cls._from_folder(folder, str(name), device, dtype, draws)
-        if name not in PRESETS:
-            if folder.exists():
-                raise CheckpointError(f"{folder} has no {MANIFEST}: make it one with mmi weights convert")
+        elif folder.exists():
+            raise CheckpointError(f"{folder} has no {MANIFEST}: make it one with mmi weights convert")
+        else:
             raise UnknownNameError.among("preset or folder", str(name), PRESETS)
+        if bits is not None:
+            quantize(loaded.model.decoder, bits, device=device)
+        _bring(loaded.model, device, offload=offload)
+        return replace(loaded, bits=bits, offload=offload)
 
-        config = preset(str(name))
+    @classmethod
+    def _from_preset(
+        cls,
+        name: str,
+        dtype: torch.dtype,
+        weights: str | None,
+        progress: Callable[[str], None] | None,
+        *,
+        draws: bool,
+        seed: int,
+    ) -> "MMInterleaved":
+        config = preset(name)
         config = config if draws else replace(config, image_decoder=None)
+        manifest: Manifest | None = None
         if name == "tiny":
             model, tokenizer = MMInterleavedModel.build(config, seed=seed), Tokenizer.byte_level()
-            fingerprint = _fingerprint(config, None, seed)
         else:
-            language = ensure_smollm2(weights, progress=progress)
-            model = MMInterleavedModel.build(config, seed=seed, language_weights=load_language_weights(language))
-            tokenizer = Tokenizer(load_tokenizer(language))
-            fingerprint = _fingerprint(config, read_manifest(language), seed)
-        model = model.to(device=device, dtype=dtype or torch.float32).eval()
-        return cls(name=str(name), model=model, tokenizer=tokenizer, sees=name == "tiny", fingerprint=fingerprint)
+            folder = ensure_smollm2(weights, progress=progress)
+            manifest = read_manifest(folder)
+            model = MMInterleavedModel.build(config, seed=seed, language_weights=load_language_weights(folder))
+            tokenizer = Tokenizer(load_tokenizer(folder))
+        fingerprint = _fingerprint(config, manifest, seed)
+        model = model.to(dtype).eval()
+        return cls(name=name, model=model, tokenizer=tokenizer, sees=name == "tiny", fingerprint=fingerprint)
 
     @classmethod
     def _from_folder(
-        cls, folder: Path, name: str, device: torch.device | str, dtype: torch.dtype | None, draws: bool
+        cls, folder: Path, name: str, device: torch.device | str, dtype: torch.dtype | None, *, draws: bool
     ) -> "MMInterleaved":
         manifest = read_manifest(folder)
         if manifest.model != MODEL:
@@ -141,6 +170,15 @@ class MMInterleaved:
             pictures: Likewise.
         """
         return replace(self, compiled=CompiledDecoder(self.model.decoder, tokens=tokens, pictures=pictures))
+
+
+def _bring(model: MMInterleavedModel, device: torch.device | str, *, offload: bool) -> None:
+    """Moves a model to a device; an image decoder that is to be offloaded stays where it is."""
+    hand = model.image_decoder
+    if offload:
+        model.image_decoder = None
+    model.to(device=device)
+    model.image_decoder = hand
 
 
 def _fingerprint(config: MMInterleavedConfig, manifest: Manifest | None, seed: int | None) -> str:

@@ -184,6 +184,8 @@ class Setup(_Record):
         device: As torch names it.
         hardware: The device's name; of a CPU, the instructions that torch uses.
         dtype: Of the weights.
+        bits: Of the weights in the language decoder's layers, where they are quantized.
+        offload: Whether the image decoder was kept off the device while nothing was drawn.
         threads: Of a computation on the CPU.
         versions: Of the packages that compute.
     """
@@ -193,6 +195,8 @@ class Setup(_Record):
     device: str
     hardware: str
     dtype: str
+    bits: int | None
+    offload: bool
     threads: int
     versions: dict[str, str]
 
@@ -208,6 +212,8 @@ class Setup(_Record):
             device=str(weight.device),
             hardware=torch.cuda.get_device_name(weight.device) if is_gpu else torch.backends.cpu.get_cpu_capability(),
             dtype=str(weight.dtype).removeprefix("torch."),
+            bits=loaded.bits,
+            offload=loaded.offload,
             threads=torch.get_num_threads(),
             versions=dict(_versions()),
         )

@@ -79,7 +79,7 @@ def _config(decoder: LanguageDecoder, bits: int, dtype: torch.dtype, device: tor
 def _torchao(module: str) -> Any:
     """Imports a module of torchao, which tells of every library that it was built with and does not find."""
     if find_spec("torchao") is None:
-        raise MissingDependencyError("torchao, which quantizes, is not installed: run pip install torchao")
+        raise MissingDependencyError("torchao, which quantizes, is missing: run pip install 'mmi-agent[quantize]'")
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

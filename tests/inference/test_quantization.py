@@ -67,7 +67,7 @@ def test_what_cannot_be_quantized_is_named():
 
 def test_torchao_is_asked_for_where_it_is_missing(monkeypatch):
     monkeypatch.setattr(quantization, "find_spec", lambda name: None)
-    with pytest.raises(MissingDependencyError, match="pip install torchao"):
+    with pytest.raises(MissingDependencyError, match=r"pip install .mmi-agent\[quantize\]"):
         quantize(build(), 8)
 
 
