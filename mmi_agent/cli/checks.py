@@ -14,7 +14,7 @@ from typing import Literal
 
 from mmi_agent.errors import CheckpointError, MissingDependencyError
 
-__all__ = ["Check", "check_browser", "check_machine"]
+__all__ = ["Check", "Room", "check_browser", "check_machine", "find_room"]
 
 _PYTHON = (3, 11)
 _FREE_BYTES = 2_000_000_000  # the weights converted and while they are converted, and some runs
@@ -40,6 +40,36 @@ class Check:
     status: Literal["ok", "note", "missing"]
     found: str
     remedy: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """What a machine has room for.
+
+    Attributes:
+        memory_bytes: Of the machine.
+        gpu: The GPU's name; empty where there is none.
+        gpu_bytes: Of its memory.
+        disk_bytes: Free where converted weights are kept.
+    """
+
+    memory_bytes: int
+    gpu: str
+    gpu_bytes: int
+    disk_bytes: int
+
+
+def find_room(cache: Path) -> Room:
+    """Looks at memory, GPU and disk."""
+    import torch
+
+    _available: Callable[[], bool] = torch.cuda.is_available
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    disk = shutil.disk_usage(_existing(cache)).free
+    if not _available():
+        return Room(memory_bytes=memory, gpu="", gpu_bytes=0, disk_bytes=disk)
+    _, gpu_bytes = torch.cuda.mem_get_info(0)
+    return Room(memory_bytes=memory, gpu=torch.cuda.get_device_name(0), gpu_bytes=gpu_bytes, disk_bytes=disk)
 
 
 def check_machine(runs_dir: Path) -> Iterator[Check]:

@@ -16,13 +16,29 @@ _SIGNS = {"ok": ("ok", "green"), "note": ("note", "yellow"), "missing": ("missin
 
 def doctor(
     runs_dir: Annotated[Path, typer.Option(metavar="DIR", help="Where runs would be written.")] = Path("runs"),
+    preset: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Say what of tiny, small or full fits this machine, in which precision."),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """See whether everything is there for the main job.
+    """See whether everything is there for the main job, or what of a preset fits.
 
     That is the embedded model on real web pages. Looks at Python, packages, the browser, the weights (every byte), the
     runs folder, disk, memory and GPU, and says what to do about what is missing. Exits with 1 if the job cannot run.
+
+    With --preset nothing is fetched or loaded: weights, caches and working memory follow from the sizes, in float32,
+    bfloat16, int8 and int4, with the image decoder beside the rest or offloaded. Exits with 1 if none fits here.
+
+    Examples:
+      mmi doctor
+      mmi doctor --preset full
     """
+    if preset is not None:
+        from mmi_agent.cli.fitting import tell_fitting
+
+        raise typer.Exit(0 if tell_fitting(preset, json=json) else 1)
+
     from rich.console import Console
     from rich.text import Text
 
