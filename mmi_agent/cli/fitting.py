@@ -76,8 +76,8 @@ def _print(name: str, parts: dict[str, int], window: dict[str, int], rows: list[
     gpu = f"{room.gpu}, {_gb(room.gpu_bytes)}" if room.gpu else "no GPU"
     print(f"this machine: {_gb(room.memory_bytes)} of memory, {gpu}, {_gb(room.disk_bytes)} of disk free for weights")
     print(
-        f"counted: weights, and a full window's cache ({window['tokens']:,} tokens, {window['pictures']} pictures); int8 "
-        f"and int4 are the decoder's layers, the rest is bfloat16; an offloaded image decoder comes back to draw"
+        f"counted: weights, and a full window's cache ({window['tokens']:,} tokens, {window['pictures']} pictures); "
+        f"int8 and int4 are the decoder's layers, the rest is bfloat16; an offloaded image decoder comes back to draw"
     )
     print(
         "estimated: reading, 8 tensors of the decoder's width and 3 of its feed-forward's a token; drawing, 4 maps of "

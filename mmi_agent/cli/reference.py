@@ -8,7 +8,21 @@ from mmi_agent.cli.app import app
 
 __all__ = ["reference"]
 
-_COMMANDS = ("", "generate", "chat", "run", "resume", "view", "eval", "parity", "env list", "doctor")
+_COMMANDS = (
+    "",
+    "generate",
+    "chat",
+    "run",
+    "resume",
+    "view",
+    "eval",
+    "parity",
+    "env list",
+    "weights fetch",
+    "weights convert",
+    "weights verify",
+    "doctor",
+)
 _INTRODUCTION = """\
 # The command line
 
