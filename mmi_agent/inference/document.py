@@ -40,6 +40,7 @@ from mmi_agent.models.feature_synchronizer import PictureMemory
 from mmi_agent.models.mm_interleaved import MMInterleavedModel
 from mmi_agent.models.visual_tokenizer import VisualFeatures
 from mmi_agent.pictures import PictureStore, as_rgb, open_png
+from mmi_agent.quiet_imports import quiet_imports
 from mmi_agent.types import Box, Picture
 
 __all__ = [
@@ -413,7 +414,8 @@ class Document:
         yield from writer.pieces()
 
     def _search(self, alphabet: Alphabet, order: Order) -> list[int]:
-        from mmi_agent.inference.beams import ReadState, search
+        with quiet_imports():
+            from mmi_agent.inference.beams import ReadState, search
 
         rest, _ = self._make_room([], spare=order.max_tokens)
         self._read_units(rest)

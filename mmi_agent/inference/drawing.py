@@ -18,6 +18,7 @@ from mmi_agent.inference.offloading import brought_to
 from mmi_agent.models.image_decoder import DiffusionConfig, ImageDecoder
 from mmi_agent.models.mm_interleaved import MMInterleavedModel
 from mmi_agent.models.visual_tokenizer import VisualFeatures
+from mmi_agent.quiet_imports import quiet_imports
 
 __all__ = ["DrawSettings", "Scheduler", "draw_picture", "make_scheduler"]
 
@@ -68,20 +69,19 @@ class Scheduler(Protocol):
 
 def make_scheduler(name: SchedulerName, config: DiffusionConfig) -> Scheduler:
     """Builds the scheduler of that name for the noise that a model was trained with."""
-    diffusers: Any = import_module("diffusers")  # takes seconds, and is typed in part
-    noise: dict[str, Any] = {
-        "num_train_timesteps": config.num_steps,
-        "beta_start": config.beta_start,
-        "beta_end": config.beta_end,
-        "beta_schedule": config.beta_schedule,
-        "prediction_type": config.predicts,
-        "steps_offset": 1,  # whatever a configuration says: so the pipeline has it that the released code draws with
-    }
-    if name == "ddpm":
-        return diffusers.DDPMScheduler(**noise, clip_sample=False)
-    if name == "ddim":
-        return diffusers.DDIMScheduler(**noise, clip_sample=False, set_alpha_to_one=False)
-    return diffusers.DPMSolverMultistepScheduler(**noise)
+    kinds = {"dpm-solver": "DPMSolverMultistepScheduler", "ddim": "DDIMScheduler", "ddpm": "DDPMScheduler"}
+    ends = {"dpm-solver": {}, "ddim": {"clip_sample": False, "set_alpha_to_one": False}, "ddpm": {"clip_sample": False}}
+    with quiet_imports():  # takes seconds; typed in part
+        kind: Any = getattr(import_module("diffusers"), kinds[name])
+    return kind(
+        num_train_timesteps=config.num_steps,
+        beta_start=config.beta_start,
+        beta_end=config.beta_end,
+        beta_schedule=config.beta_schedule,
+        prediction_type=config.predicts,
+        steps_offset=1,  # whatever a configuration says: so the pipeline has it that the released code draws with
+        **ends[name],
+    )
 
 
 @torch.inference_mode()

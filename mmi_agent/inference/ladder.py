@@ -18,6 +18,7 @@ from mmi_agent.inference.drawing import DrawSettings, draw_picture
 from mmi_agent.models.losses import NoiseDraw, next_picture_loss, next_token_loss, next_token_targets, weighted_loss
 from mmi_agent.models.mm_interleaved import MMInterleavedModel
 from mmi_agent.models.visual_tokenizer import VisualFeatures
+from mmi_agent.quiet_imports import quiet_imports
 
 __all__ = ["Rung", "climb"]
 
@@ -182,7 +183,8 @@ def _losses(model: MMInterleavedModel, recorded: Recorded) -> Computed:
 
 
 def _write(model: MMInterleavedModel, recorded: Recorded) -> Computed:
-    from mmi_agent.inference.beams import read, search
+    with quiet_imports():
+        from mmi_agent.inference.beams import read, search
 
     config = model.config
     num_pictures = int((recorded["gen_prompt"] == config.begin_of_image).sum())

@@ -5,7 +5,6 @@ heads, norms and synchronizers stay as they are. torchao is imported when someth
 takes seconds.
 """
 
-import logging
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -15,6 +14,7 @@ from torch import nn
 
 from mmi_agent.errors import ConfigError, MissingDependencyError
 from mmi_agent.models.language_decoder import DecoderLayer, LanguageDecoder
+from mmi_agent.quiet_imports import quiet_imports
 
 __all__ = ["quantize"]
 
@@ -77,12 +77,8 @@ def _config(decoder: LanguageDecoder, bits: int, dtype: torch.dtype, device: tor
 
 
 def _torchao(module: str) -> Any:
-    """Imports a module of torchao, which tells of every library that it was built with and does not find."""
+    """Imports a module of torchao."""
     if find_spec("torchao") is None:
         raise MissingDependencyError("torchao, which quantizes, is missing: run pip install 'mmi-agent[quantize]'")
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
+    with quiet_imports():
         return import_module(module)
-    finally:
-        logging.disable(level)

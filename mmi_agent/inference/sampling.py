@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mmi_agent.errors import ConfigError
+from mmi_agent.quiet_imports import quiet_imports
 
 __all__ = ["Sampler", "Sampling"]
 
@@ -93,7 +94,8 @@ def _processors(sampling: Sampling) -> list[Any]:
     """The library's processors in its own order; none, and no import, where only the temperature is set."""
     if not sampling.is_narrowed and sampling.repetition_penalty == 1:
         return []
-    from transformers.generation import logits_process
+    with quiet_imports():
+        from transformers.generation import logits_process
 
     library: Any = logits_process
     processors: list[Any] = []

@@ -36,9 +36,7 @@ class MultiHeadAttention(nn.Module):
             self.query_norm = nn.LayerNorm(self.head_width, eps=head_norm_eps)
             self.key_norm = nn.LayerNorm(self.head_width, eps=head_norm_eps)
 
-    def forward(
-        self, query_BTC: Tensor, feature_BSF: Tensor | None = None, visible_BS: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, query_BTC: Tensor, feature_BSF: Tensor | None = None, visible_BS: Tensor | None = None) -> Tensor:
         """Mixes what the queries look at: the features, or each other where there are none.
 
         Args:

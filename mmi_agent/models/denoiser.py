@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from mmi_agent.errors import ConfigError, ShapeError
 from mmi_agent.models.feature_synchronizer import FeatureSynchronizer, FeatureSynchronizerConfig
 from mmi_agent.models.positions import grid_positions
+from mmi_agent.quiet_imports import quiet_imports
 
 __all__ = ["Denoiser", "DenoiserConfig"]
 
@@ -85,11 +86,12 @@ class Denoiser(nn.Module):
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
-        diffusers: Any = import_module("diffusers")  # takes seconds, and is typed in part
+        with quiet_imports():  # takes seconds; typed in part
+            unet: Any = import_module("diffusers").UNet2DConditionModel
         self.config = config
         down = ["CrossAttnDownBlock2D" if attends else "DownBlock2D" for attends in config.attends]
         up = ["CrossAttnUpBlock2D" if attends else "UpBlock2D" for attends in reversed(config.attends)]
-        self.unet: Any = diffusers.UNet2DConditionModel(
+        self.unet: Any = unet(
             sample_size=config.latent_width,
             in_channels=config.latent_channels,
             out_channels=config.latent_channels,

@@ -20,6 +20,7 @@ from mmi_agent.errors import ConfigError, ShapeError
 from mmi_agent.models.denoiser import Denoiser, DenoiserConfig
 from mmi_agent.models.perceiver_resampler import PerceiverResampler, PerceiverResamplerConfig
 from mmi_agent.models.positions import line_positions
+from mmi_agent.quiet_imports import quiet_imports
 
 __all__ = ["AutoencoderConfig", "DiffusionConfig", "ImageDecoder", "ImageDecoderConfig"]
 
@@ -111,7 +112,8 @@ class ImageDecoder(nn.Module):
 
     def __init__(self, config: ImageDecoderConfig) -> None:
         super().__init__()
-        diffusers: Any = import_module("diffusers")  # takes seconds, and is typed in part
+        with quiet_imports():  # takes seconds; typed in part
+            autoencoder_kl: Any = import_module("diffusers").AutoencoderKL
         self.config = config
         resampler, autoencoder = config.resampler, config.autoencoder
         levels = len(autoencoder.widths)
@@ -119,7 +121,7 @@ class ImageDecoder(nn.Module):
         self.resampler = PerceiverResampler(resampler)
         self.unconditional = nn.Parameter(torch.empty(resampler.num_queries, resampler.width))
         self.denoiser = Denoiser(config.denoiser)
-        self.autoencoder: Any = diffusers.AutoencoderKL(
+        self.autoencoder: Any = autoencoder_kl(
             block_out_channels=autoencoder.widths,
             down_block_types=("DownEncoderBlock2D",) * levels,
             up_block_types=("UpDecoderBlock2D",) * levels,
