@@ -89,6 +89,11 @@ class Dropped(NamedTuple):
     positions: int = 0
     pictures: tuple[PictureUnit, ...] = ()
 
+    def with_more(self, units: Sequence[Unit], positions: int) -> "Dropped":
+        """Counts further units that take so many positions."""
+        pictures = tuple(unit for unit in units if isinstance(unit, PictureUnit))
+        return Dropped(self.units + len(units), self.positions + positions, self.pictures + pictures)
+
 
 class Continuation(NamedTuple):
     """Tokens to score, after tokens that are given."""
@@ -269,16 +274,17 @@ class Document:
             return units, 0
         head = min(max(self._protected, self._units[:1] == [self._model.config.begin_of_text]), len(self._units))
         tail = [*self._units[head:], *units]
-        dropped = 0
-        while dropped < max(missing, window // 4) and len(tail) > 1:
-            gone = tail.pop(0)
-            positions = self._positions([gone])
-            pictures = (gone,) if isinstance(gone, PictureUnit) else ()
-            so_far = self._dropped
-            self._dropped = Dropped(so_far.units + 1, so_far.positions + positions, so_far.pictures + pictures)
-            dropped += positions
+        gone: list[Unit] = []
+        dropped, needed = 0, max(missing, window // 4)
+        for unit in tail[:-1]:
+            if dropped >= needed:
+                break
+            gone.append(unit)
+            dropped += self._positions([unit])
+        tail = tail[len(gone) :]
         if (kept := self._positions([*self._units[:head], *tail]) + spare) > window:
             raise ShapeError(f"{kept} positions exceed the window of {window}: protect fewer units, or write less")
+        self._dropped = self._dropped.with_more(gone, dropped)
         self.rewind(head)
         return tail, dropped
 

@@ -310,8 +310,10 @@ def test_what_the_window_cannot_hold_goes_from_the_old_end_whole_and_in_batches(
     document.append("y" * 200)
     assert document.text() == "head" + "y" * 59 and document.length == 64
     document.protect()
+    gone = document.dropped
     with pytest.raises(ShapeError, match="protect fewer"):
         document.append("no room")
+    assert document.dropped == gone and document.text() == "head" + "y" * 59
 
 
 def test_writing_goes_on_beyond_the_window(narrow: MMInterleaved) -> None:
