@@ -4,6 +4,7 @@ What is read may come from anywhere, so nothing in it is run, and whatever is wr
 the formats, and no model's names.
 """
 
+import gc
 import hashlib
 import json
 import os
@@ -106,6 +107,7 @@ class WeightFiles:
         self._mapped_bytes = 0
         for file, promised in self.files.items():
             found = _list(self._folder / file)
+            self.close()
             if missing := sorted(set(promised) - found.keys()):
                 raise CheckpointError(
                     f"{self.path(file)} lacks {len(missing)} tensors that the index promises, the first is "
@@ -143,6 +145,7 @@ class WeightFiles:
     def close(self) -> None:
         """Lets go of all pages; `read` opens what it needs again."""
         self._open.clear()
+        gc.collect()  # `torch.load` leaves the mapping in a cycle of closures
         self._mapped_bytes = 0
 
 
