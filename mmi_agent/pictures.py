@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Literal, Protocol
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mmi_agent.errors import ActionError, TrajectoryError
 from mmi_agent.types import Picture
@@ -56,6 +56,8 @@ def open_png(data: bytes) -> Image.Image:
         if image.width * image.height > _MAX_PIXELS:
             raise ActionError(f"the picture is {image.width} x {image.height} px, more than {_MAX_PIXELS:,} pixels")
         image.load()
+    except UnidentifiedImageError as error:
+        raise ActionError(f"{len(data)} bytes are not a picture of any format that is known here") from error
     except (OSError, SyntaxError, ValueError) as error:
         raise ActionError(f"{len(data)} bytes are not a picture that can be read: {error}") from error
     finally:
