@@ -51,7 +51,7 @@ class Peak:
 
 
 def main() -> None:
-    parser = benchmark(__doc__, size="small")
+    parser = benchmark(__doc__)
     parser.add_argument("--bits", type=int, choices=[4, 8])
     parser.add_argument("--offload", action="store_true")
     parser.add_argument("--limit-gb", type=float)

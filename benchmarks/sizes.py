@@ -35,7 +35,9 @@ __all__ = [
 
 
 def middle() -> MMInterleavedConfig:
-    """Wide enough that a CPU waits for memory, with few layers: 210 M parameters without a hand to draw with."""
+    """Wide enough that a CPU waits for memory, with few layers: 210 M parameters, and the small hand to draw with."""
+    hand = small().image_decoder
+    assert hand is not None
     return MMInterleavedConfig(
         vision=VisionEncoderConfig(width=384, intermediate_size=1536, num_layers=12, num_heads=6, stem_width=32),
         resampler=PerceiverResamplerConfig(
@@ -51,6 +53,11 @@ def middle() -> MMInterleavedConfig:
             num_kv_heads=16,
             max_positions=4096,
             synchronizer=FeatureSynchronizerConfig(token_width=1024, feature_width=384, value_width=512),
+        ),
+        image_decoder=replace(
+            hand,
+            resampler=replace(hand.resampler, feature_width=1024),
+            denoiser=replace(hand.denoiser, feature_width=384, value_width=512),
         ),
         begin_of_text=1,
         begin_of_image=16384,
