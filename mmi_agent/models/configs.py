@@ -115,6 +115,7 @@ def small() -> MMInterleavedConfig:
                 blocks_per_level=1,
                 feature_width=192,
                 value_width=192,
+                looking_heads=4,  # of 48 channels: on a CPU a sample's place costs more than its channels
             ),
             autoencoder=AutoencoderConfig(widths=(32, 64, 128, 128), blocks_per_level=1),
         ),
