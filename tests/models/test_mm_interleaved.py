@@ -68,12 +68,13 @@ def test_a_closed_gate_keeps_feature_maps_out(is_open):
     assert torch.equal(*hidden) != is_open
 
 
-def test_all_weights_learn_but_those_of_the_finest_map(model):
+def test_all_weights_that_read_learn_but_those_of_the_finest_map(model):
     learner = MMInterleavedModel(CONFIG)
     learner.load_state_dict(model.state_dict())
     ids_BT, pixels_PCHW = CONFIG.fake_batch()
     learner(ids_BT, pixels_PCHW).logits.logsumexp(-1).sum().backward()
     silent = {name for name, parameter in learner.named_parameters() if parameter.grad is None}
+    silent = {name for name in silent if not name.startswith("image_decoder.")}  # see test_losses.py
     finest = ("visual_tokenizer.encoder.finer.", "visual_tokenizer.encoder.spatial_prior.projections.0.")
     assert silent and all(name.startswith(finest) for name in silent)  # the decoder does not look at it
 
