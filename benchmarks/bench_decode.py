@@ -21,8 +21,6 @@ from mmi_agent.inference.quantization import quantize
 from mmi_agent.models.feature_synchronizer import PictureMemory
 from mmi_agent.models.language_decoder import LanguageDecoder
 
-_BATCHES = (1, 8)
-
 
 class Writer:
     """Writes greedily, a step at a time, in rows that all begin alike."""
@@ -54,7 +52,7 @@ def measure(decoder: LanguageDecoder, options: argparse.Namespace, mode: str, sp
     """Writes with one mode, in every batch size."""
     results: dict[str, object] = {}
     is_compiled = mode != "eager" and options.modes != ["eager"]
-    for batch_size in _BATCHES:
+    for batch_size in options.batches:
         writer = Writer(decoder, options, batch_size, compiled=is_compiled)
         step_s = seconds(writer.step, options, warm_up=3)
         needed = bytes_of_step(decoder, writer)
@@ -82,6 +80,7 @@ def build(options: argparse.Namespace) -> LanguageDecoder:
 def main() -> None:
     parser = benchmark(__doc__, rounds=20)
     parser.add_argument("--modes", nargs="+", choices=["eager", "compiled", "int8", "int4"], default=["eager"])
+    parser.add_argument("--batches", nargs="+", type=int, default=[1, 8])
     parser.add_argument("--before", type=int, default=256, help="tokens before the first that is written")
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
