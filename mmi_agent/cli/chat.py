@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mmi_agent.cli.models import Bits, Device, Dtype, Model, Offload, load_model, need_model_extra
+from mmi_agent.cli.models import (
+    Bits,
+    Device,
+    Dtype,
+    Guidance,
+    Model,
+    Offload,
+    Scheduler,
+    Steps,
+    Temperature,
+    TopP,
+    load_model,
+    need_model_extra,
+)
 from mmi_agent.cli.options import new_folder
 from mmi_agent.cli.text import printable
 from mmi_agent.errors import ConfigError, MMIError
@@ -44,21 +57,14 @@ def chat(
     offload: Offload = False,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the first answer; each one takes the next.")] = 0,
     max_tokens: Annotated[int, typer.Option(metavar="N", min=1, help="Tokens of an answer, at most.")] = 256,
-    temperature: Annotated[
-        float, typer.Option(metavar="T", help="0 takes the likeliest token; 1 draws by probability.")
-    ] = 0.6,
-    top_p: Annotated[
-        float | None,
-        typer.Option(metavar="P", help="Draw only among the likeliest that together have this probability."),
-    ] = None,
+    temperature: Temperature = 0.6,
+    top_p: TopP = None,
     system: Annotated[
         str, typer.Option(metavar="TEXT", help="What stands before the chat, and is never dropped.")
     ] = "You are a helpful assistant.",
-    steps: Annotated[int, typer.Option(metavar="N", help="Steps of a drawing.")] = 12,
-    guidance: Annotated[float, typer.Option(metavar="G", help="How closely a drawing keeps to the text.")] = 7.5,
-    scheduler: Annotated[
-        str, typer.Option(metavar="dpm-solver|ddim|ddpm", help="ddpm is how the released code drew, in 30 steps.")
-    ] = "dpm-solver",
+    steps: Steps = 12,
+    guidance: Guidance = 7.5,
+    scheduler: Scheduler = "dpm-solver",
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Drawings go to a new folder in here, made with the first one.")
     ] = Path("."),

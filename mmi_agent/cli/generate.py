@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mmi_agent.cli.models import Bits, Device, Dtype, Model, Offload, load_model, need_model_extra
+from mmi_agent.cli.models import (
+    Bits,
+    Device,
+    Dtype,
+    Guidance,
+    Model,
+    Offload,
+    Scheduler,
+    Steps,
+    Temperature,
+    TopP,
+    load_model,
+    need_model_extra,
+)
 from mmi_agent.cli.options import Json
 from mmi_agent.cli.text import printable
 from mmi_agent.errors import ConfigError
@@ -39,13 +52,8 @@ def generate(
     max_tokens: Annotated[
         int, typer.Option(metavar="N", min=1, help="No more tokens than this; a picture counts as one.")
     ] = 256,
-    temperature: Annotated[
-        float, typer.Option(metavar="T", help="0 takes the likeliest token; 1 draws by probability.")
-    ] = 0.0,
-    top_p: Annotated[
-        float | None,
-        typer.Option(metavar="P", help="Draw only among the likeliest that together have this probability."),
-    ] = None,
+    temperature: Temperature = 0.0,
+    top_p: TopP = None,
     structure: Annotated[
         str | None,
         typer.Option(metavar="PART,PART", help='The parts that shall come, in order, as in "text,picture,text".'),
@@ -56,11 +64,9 @@ def generate(
             metavar="N", min=0, help="Exactly so many pictures; 0 for text alone.", show_default="as it likes"
         ),
     ] = None,
-    steps: Annotated[int, typer.Option(metavar="N", help="Steps of a drawing.")] = 12,
-    guidance: Annotated[float, typer.Option(metavar="G", help="How closely a drawing keeps to the text.")] = 7.5,
-    scheduler: Annotated[
-        str, typer.Option(metavar="dpm-solver|ddim|ddpm", help="ddpm is how the released code drew, in 30 steps.")
-    ] = "dpm-solver",
+    steps: Steps = 12,
+    guidance: Guidance = 7.5,
+    scheduler: Scheduler = "dpm-solver",
     beams: Annotated[
         int, typer.Option(metavar="N", min=1, help="Search for a likely text with so many beams; it draws nothing.")
     ] = 1,

@@ -10,7 +10,20 @@ from mmi_agent.errors import ConfigError, MissingDependencyError
 if TYPE_CHECKING:
     from mmi_agent.inference.loading import MMInterleaved
 
-__all__ = ["Bits", "Device", "Dtype", "Model", "Offload", "load_model", "need_model_extra"]
+__all__ = [
+    "Bits",
+    "Device",
+    "Dtype",
+    "Guidance",
+    "Model",
+    "Offload",
+    "Scheduler",
+    "Steps",
+    "Temperature",
+    "TopP",
+    "load_model",
+    "need_model_extra",
+]
 
 _DTYPES = ("float32", "bfloat16", "float16")
 
@@ -37,6 +50,16 @@ Bits = Annotated[
     ),
 ]
 Offload = Annotated[bool, typer.Option("--offload", help="Keep the image decoder off the GPU while nothing is drawn.")]
+Temperature = Annotated[float, typer.Option(metavar="T", help="0 takes the likeliest token; 1 draws by probability.")]
+TopP = Annotated[
+    float | None,
+    typer.Option(metavar="P", help="Draw only among the likeliest that together have this probability."),
+]
+Steps = Annotated[int, typer.Option(metavar="N", help="Steps of a drawing.")]
+Guidance = Annotated[float, typer.Option(metavar="G", help="How closely a drawing keeps to the text.")]
+Scheduler = Annotated[
+    str, typer.Option(metavar="dpm-solver|ddim|ddpm", help="ddpm is how the released code drew, in 30 steps.")
+]
 
 
 def need_model_extra(command: str) -> None:
