@@ -4,7 +4,6 @@ What is read may come from anywhere, so nothing in it is run, and whatever is wr
 the formats, and no model's names.
 """
 
-import gc
 import hashlib
 import json
 import os
@@ -107,7 +106,6 @@ class WeightFiles:
         self._mapped_bytes = 0
         for file, promised in self.files.items():
             found = _list(self._folder / file)
-            self.close()
             if missing := sorted(set(promised) - found.keys()):
                 raise CheckpointError(
                     f"{self.path(file)} lacks {len(missing)} tensors that the index promises, the first is "
@@ -145,7 +143,6 @@ class WeightFiles:
     def close(self) -> None:
         """Lets go of all pages; `read` opens what it needs again."""
         self._open.clear()
-        gc.collect()  # `torch.load` leaves the mapping in a cycle of closures
         self._mapped_bytes = 0
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from torch import Tensor
 from toy_checkpoint import INDEX, SHARDS, released_state, toy_model, train_pieces, write_released
 
 from mmi_agent.checkpoints import convert as conversion
+from mmi_agent.checkpoints import shards
 from mmi_agent.checkpoints.convert import convert, read_released_config, unfinished_folder
 from mmi_agent.checkpoints.converted import config_of, load_converted, load_converted_tokenizer
 from mmi_agent.checkpoints.files import verify
@@ -87,6 +89,26 @@ def test_a_conversion_that_is_killed_goes_on(tmp_path: Path, state: dict[str, Te
     found = json.loads(done.stdout)
     assert found["points"] > 12
     assert found["fewest_bytes"] == 0 < found["all_bytes"]  # killed when all was written, nothing is written again
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs /proc to see what is mapped")
+def test_pages_of_the_source_do_not_pile_up(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "_MAPPED_BYTES", 100_000)
+    files = shards.WeightFiles(source)
+
+    def resident_bytes() -> int:
+        mappings = Path("/proc/self/smaps").read_text().split("VmFlags")
+        sizes = [re.search(r"Rss: +(\d+) kB", mapping) for mapping in mappings if str(source) in mapping]
+        return sum(1024 * int(size[1]) for size in sizes if size)
+
+    found: list[int] = []
+    for name in files.tensors:
+        files.read(name)
+        found.append(resident_bytes())
+    whole = sum((source / file).stat().st_size for file in SHARDS)
+    assert 0 < max(found) < whole / 4
+    files.close()
+    assert resident_bytes() == 0
 
 
 def _save(change: Callable[[dict[str, Tensor]], object]) -> Callable[[Path, dict[str, Tensor]], None]:
