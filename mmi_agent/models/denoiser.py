@@ -114,7 +114,7 @@ class Denoiser(nn.Module):
             features_BISF: Feature maps, flattened row by row and joined in the order of `level_widths`.
 
         Returns:
-            One tensor (B, I, heads, head width, S) per skip, and one for the middle.
+            One tensor (B, I, S, heads, head width) per skip, and one for the middle.
         """
         return [look.project(features_BISF) for look in self._all_looks()]
 
@@ -218,9 +218,9 @@ class SkipSynchronizer(nn.Module):
         """Normalises and projects picture features; see `FeatureSynchronizer.project`."""
         return self.synchronizer.project(self.feature_norm(features_BISF))
 
-    def forward(self, map_BCHW: Tensor, values_BINDS: Tensor | None, visible_BI: Tensor | None) -> Tensor:
+    def forward(self, map_BCHW: Tensor, values_BISND: Tensor | None, visible_BI: Tensor | None) -> Tensor:
         """Returns what to add to a map; see `FeatureSynchronizer.forward`."""
         tokens_BQC = self.token_norm(map_BCHW.flatten(2).transpose(1, 2)) + self.positions
         visible_BQI = None if visible_BI is None else visible_BI[:, None].expand(-1, tokens_BQC.shape[1], -1)
-        seen_BQC = self.synchronizer(tokens_BQC, values_BINDS, visible_BQI, centres_T2=self.centres)
+        seen_BQC = self.synchronizer(tokens_BQC, values_BISND, visible_BQI, centres_T2=self.centres)
         return self.output(seen_BQC.transpose(1, 2).unflatten(2, map_BCHW.shape[-2:]))
