@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from mmi_agent.checkpoints.parity import Fixture, open_fixture
 from mmi_agent.inference.drawing import DrawSettings, draw_picture
 from mmi_agent.models.losses import NoiseDraw, next_picture_loss, next_token_loss, next_token_targets, weighted_loss
-from mmi_agent.models.mm_interleaved import MMInterleavedModel
+from mmi_agent.models.mm_interleaved import MMInterleavedModel, Reading
 from mmi_agent.models.visual_tokenizer import VisualFeatures
 from mmi_agent.quiet_imports import quiet_imports
 
@@ -72,12 +72,15 @@ def climb(folder: Path, salt: str = "") -> Iterator[Rung]:
     """
     fixture = open_fixture(folder, salt)
     recorded, model = fixture.recorded, fixture.model
+    with torch.inference_mode():
+        seen = model.see(recorded["images"].float())
+        reading = model.read(recorded["text_ids"], seen, recorded["attention_mask"])
     parts: list[tuple[tuple[str, ...], Callable[[], Computed]]] = [
-        (("text_ids", "images"), lambda: _read(model, recorded)),
-        (("text_ids", "images"), lambda: _condition(model, recorded)),
-        (("unet_latents", "unet_timesteps"), lambda: _denoise(model, recorded)),
+        (("text_ids", "images"), lambda: _read(model, recorded, seen)),
+        (("text_ids", "images"), lambda: _condition(model, recorded, reading)),
+        (("unet_latents", "unet_timesteps"), lambda: _denoise(model, recorded, seen, reading)),
         (("images_dec",), lambda: _autoencode(model, recorded)),
-        (("loss_noise", "loss_timesteps", "loss_vae_eps"), lambda: _losses(model, recorded)),
+        (("loss_noise", "loss_timesteps", "loss_vae_eps"), lambda: _losses(model, recorded, seen, reading)),
         (("gen_prompt",), lambda: _write(model, recorded)),
         (("score_prompt", "score_options"), lambda: _score(model, recorded)),
         (("img_prompt",), lambda: _draw(fixture)),
@@ -100,8 +103,7 @@ def _compare(name: str, ours: Tensor, recorded: Tensor) -> Rung:
     return Rung(name=name, error=math.inf if math.isnan(error) else error, limit=limit)
 
 
-def _read(model: MMInterleavedModel, recorded: Recorded) -> Computed:
-    seen = model.see(recorded["images"].float())
+def _read(model: MMInterleavedModel, recorded: Recorded, seen: VisualFeatures) -> Computed:
     yield "vis_embed", seen.tokens
     for level, map_PFHW in enumerate(seen.maps):
         step = map_PFHW.shape[-1] // 8
@@ -133,8 +135,7 @@ def _keep_in(layers: list[Tensor]) -> Callable[[nn.Module, object, Tensor], None
     return keep
 
 
-def _condition(model: MMInterleavedModel, recorded: Recorded) -> Computed:
-    reading = model(recorded["text_ids"], recorded["images"].float(), recorded["attention_mask"])
+def _condition(model: MMInterleavedModel, recorded: Recorded, reading: Reading) -> Computed:
     scenes = model.scenes(recorded["text_ids"], reading.hidden)
     features_PTC, mask_PT = model.drawing.context_features(scenes.contexts)
     yield "context_features", features_PTC
@@ -143,9 +144,7 @@ def _condition(model: MMInterleavedModel, recorded: Recorded) -> Computed:
     yield "mmfs_mask", (scenes.previous >= 0)[:, None]
 
 
-def _denoise(model: MMInterleavedModel, recorded: Recorded) -> Computed:
-    seen = model.see(recorded["images"].float())
-    reading = model.read(recorded["text_ids"], seen, recorded["attention_mask"])
+def _denoise(model: MMInterleavedModel, recorded: Recorded, seen: VisualFeatures, reading: Reading) -> Computed:
     scenes = model.scenes(recorded["text_ids"], reading.hidden)
     inputs = recorded["unet_latents"], recorded["unet_timesteps"], model.drawing.condition(scenes.contexts)
     yield "unet_pred", model.drawing.denoiser(*inputs, *model.look_back(seen, scenes.previous))
@@ -159,10 +158,8 @@ def _autoencode(model: MMInterleavedModel, recorded: Recorded) -> Computed:
     yield "vae_decode", decoder.autoencoder.decode(latents_PAHW[:1] / decoder.config.autoencoder.scale).sample
 
 
-def _losses(model: MMInterleavedModel, recorded: Recorded) -> Computed:
+def _losses(model: MMInterleavedModel, recorded: Recorded, seen: VisualFeatures, reading: Reading) -> Computed:
     ids_BT, mask_BT = recorded["text_ids"], recorded["attention_mask"]
-    seen = model.see(recorded["images"].float())
-    reading = model.read(ids_BT, seen, mask_BT)
     text_loss = next_token_loss(reading, next_token_targets(ids_BT, mask_BT, model.config))
     noise = NoiseDraw(
         recorded["loss_noise"],

@@ -4,7 +4,7 @@ It sees a document as a `Page` to write on. What may come is decided by a struct
 comes, by a sampler.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -201,10 +201,7 @@ class Writer:
             else:
                 if grammar:
                     grammar.advance(ids)
-                shown = self._write(ids)
-                if shown.ids or shown.text:
-                    yield Piece(shown.ids, shown.text)
-                if shown.cut is not None:
+                if (yield from self._write_shown(ids)):
                     return
         yield from self._close()
 
@@ -218,6 +215,13 @@ class Writer:
             silent_V[self._alphabet.begin_of_image] = not picture
             silent_V[list(self._alphabet.ends)] = not (end or picture) or len(self._written) <= self._order.min_tokens
         return self._sampler.choose(scores_V.masked_fill(silent_V, float("-inf")), self._written)
+
+    def _write_shown(self, ids: list[int]) -> Generator[Piece, None, bool]:
+        """Writes and shows tokens; returns whether a stop string cut them."""
+        shown = self._write(ids)
+        if shown.ids or shown.text:
+            yield Piece(shown.ids, shown.text)
+        return shown.cut is not None
 
     def _write(self, ids: list[int]) -> Shown:
         self._page.append(ids)
@@ -252,9 +256,6 @@ class Writer:
         if ids and ids[-1] in self._alphabet.ends:
             del ids[-1]
         if ids:
-            shown = self._write(ids)
-            if shown.ids or shown.text:
-                yield Piece(shown.ids, shown.text)
-            if shown.cut is not None:
+            if (yield from self._write_shown(ids)):
                 return
         yield from self._close()
