@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from mmi_agent.inference.document import Continuation, Document, ReadCount, Unit
 from mmi_agent.inference.drafts import Draft, describe, draft_calls
-from mmi_agent.inference.prompts import ChatPrompt
+from mmi_agent.inference.prompts import ChatPrompt, encode_content, turn
 from mmi_agent.inference.tokenizer import START_OF_TURN, Tokenizer
 from mmi_agent.policy import Context, PastStep
 from mmi_agent.tool import FunctionTool, Tool, argument_marks, parse_arguments
@@ -87,10 +87,9 @@ class Ranker:
         )
 
     def _telling(self, context: Context, before: Sequence[str]) -> list[Unit]:
-        told = self._tokenizer.encode("A user of a screen")
-        for place, act in enumerate(before):
-            told += self._tokenizer.encode(f"{', then' if place else ''} {act}")
-        return self._chat.turn("user", [*self._chat.pictures(context.observation), *told], closed=False)
+        acts = [f"{', then' if place else ''} {act}" for place, act in enumerate(before)]
+        seen = self._chat.pictures(context.observation)
+        return encode_content(turn("user", [*seen, "A user of a screen", *acts], closed=False), self._tokenizer)
 
     def _continuation(self, told: str, instruction: str) -> Continuation:
         asked = self._tokenizer.encode(f"{told}. What was the instruction?")

@@ -10,7 +10,7 @@ from mmi_agent.inference.document import Dropped, PictureUnit, ReadCount, Unit
 from mmi_agent.inference.drawing import DrawSettings
 from mmi_agent.inference.loading import MMInterleaved
 from mmi_agent.inference.page import reference_to, without_pictures
-from mmi_agent.inference.prompts import ChatPrompt
+from mmi_agent.inference.prompts import Content, encode_content, turn
 from mmi_agent.inference.sampling import Sampling
 from mmi_agent.inference.tokenizer import START_OF_TURN, Tokenizer
 from mmi_agent.inference.writing import Piece, gather
@@ -66,19 +66,22 @@ class _Marked:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._prompt = ChatPrompt(tokenizer, look=True)
 
     def opening(self, instruction: str) -> list[Unit]:
-        return self._prompt.turn("system", instruction) if instruction else []
+        return self._encode(turn("system", [instruction])) if instruction else []
 
     def question(self, units: Sequence[Unit], words: str) -> list[Unit]:
-        return [*self._prompt.turn("user", [*units, *self._tokenizer.encode(words)]), *self.answer()]
+        *opening, text, end, newline = turn("user", [words])
+        return [*self._encode(opening), *units, *self._encode([text, end, newline]), *self.answer()]
 
     def answer(self) -> list[Unit]:
-        return self._prompt.turn("assistant", "", closed=False)
+        return self._encode(turn("assistant", closed=False))
 
     def closing(self) -> list[Unit]:
-        return [self._tokenizer.end_of_turn, *self._tokenizer.encode("\n")]
+        return self._encode(turn("assistant")[-2:])
+
+    def _encode(self, contents: Sequence[Content]) -> list[Unit]:
+        return encode_content(contents, self._tokenizer)
 
 
 class _Named:

@@ -3,6 +3,7 @@
 Only instruction and verdict are taken from the page's scripts. What is seen and done goes the way of any other page.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from mmi_agent.errors import EnvironmentFailure, MissingDependencyError, UnknownNameError
 from mmi_agent.pictures import PictureStore
 from mmi_agent.types import Observation, Verdict
+from mmi_gui.eyes import Sight
 from mmi_gui.origins import AllowList
 from mmi_gui.web import WebEnvironment
 
@@ -109,9 +111,9 @@ class MiniWobEnvironment(WebEnvironment):
                 self._verdict = Verdict(success=reward > 0, reward=reward, reason=said)
         return self._verdict
 
-    def _shown_address(self, address: str) -> str:
-        """Where the pages lie on this machine is nobody's business."""
-        return address.removeprefix(f"{_pages().as_uri()}/")
+    def _titles(self, sight: Sight) -> Sequence[str]:
+        """Nothing: address and title would name the task, and a model could learn it by its name."""
+        return ()
 
     def _start_browser(self) -> None:
         self._open(AllowList.of([f"{_pages().as_uri()}/"]))

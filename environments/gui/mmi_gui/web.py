@@ -84,12 +84,7 @@ class WebEnvironment:
         except TimeoutError:
             sight, news = self._look_again()
         assert self._pictures is not None
-        lines = [
-            f"Address: {self._shown_address(sight.address)[:300]}",
-            f"Title: {sight.title[:300]}",
-            sight.remark,
-            *news,
-        ]
+        lines = [*self._titles(sight), sight.remark, *news]
         return Observation(
             pictures=(self._pictures.put(sight.png),),
             text="\n".join(filter(None, lines)),
@@ -103,9 +98,9 @@ class WebEnvironment:
         if chromium is not None:
             chromium.close()
 
-    def _shown_address(self, address: str) -> str:
-        """How the address of the page is told."""
-        return address
+    def _titles(self, sight: Sight) -> Sequence[str]:
+        """Which page it is, in words."""
+        return f"Address: {sight.address[:300]}", f"Title: {sight.title[:300]}"
 
     def _open(self, allowed: AllowList) -> Tabs:
         """Starts the browser if it does not run, and gives it an empty window in place of the one before."""
