@@ -3,6 +3,7 @@
 import typer
 
 from mmi_agent.cli.chat import chat
+from mmi_agent.cli.demos import collect_demos, list_demos
 from mmi_agent.cli.doctor import doctor
 from mmi_agent.cli.environments import list_environments
 from mmi_agent.cli.errors import guarded
@@ -25,6 +26,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+_demos = typer.Typer(
+    help="Experts that show how tasks are done, to learn from.", no_args_is_help=True, rich_markup_mode=None
+)
 _env = typer.Typer(help="The worlds that a policy can be put into.", no_args_is_help=True, rich_markup_mode=None)
 _weights = typer.Typer(help="The model's weights: fetch, convert, verify.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -35,6 +39,9 @@ app.command("resume")(guarded(resume))
 app.command("view")(guarded(view))
 app.command("eval")(guarded(evaluate))
 app.command("parity")(guarded(parity))
+app.add_typer(_demos, name="demos")
+_demos.command("collect")(guarded(collect_demos))
+_demos.command("list")(guarded(list_demos))
 app.add_typer(_env, name="env")
 _env.command("list")(guarded(list_environments))
 app.add_typer(_weights, name="weights")

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from mmi_agent.errors import EnvironmentFailure, MissingDependencyError, UnknownNameError
 from mmi_agent.pictures import PictureStore
 from mmi_agent.types import Observation, Verdict
+from mmi_gui.experts import EXPERTS, HELD_OUT, ExpertPolicy, Page
 from mmi_gui.eyes import Sight
 from mmi_gui.origins import AllowList
 from mmi_gui.web import WebEnvironment
@@ -63,6 +65,9 @@ class MiniWobEnvironment(WebEnvironment):
         MissingDependencyError: If the package `miniwob` is missing.
     """
 
+    demonstrated = frozenset(EXPERTS)
+    held_out = HELD_OUT
+
     def __init__(self, task_id: str = "click-test", *, pixel_ratio: float = 2) -> None:
         super().__init__(width_px=_WIDTH_PX, height_px=_HEIGHT_PX, pixel_ratio=pixel_ratio, input_effect="reversible")
         self._verdict: Verdict | None = None
@@ -110,6 +115,15 @@ class MiniWobEnvironment(WebEnvironment):
                 said = f"the page's reward: {reward:g}" + (f" ({reason})" if reason else "")
                 self._verdict = Verdict(success=reward > 0, reward=reward, reason=said)
         return self._verdict
+
+    def expert(self) -> ExpertPolicy:
+        """What solves the task that is loaded, and may look behind the page for it."""
+        return ExpertPolicy(EXPERTS[self._page.stem], Page(self._ask))
+
+    def _ask(self, expression: str) -> Any:
+        if self._tabs is None:
+            raise EnvironmentFailure(f"{self.name}: reset comes first")
+        return self._run(self._tabs.page.evaluate(expression), timeout_s=_START_TIMEOUT_S)
 
     def _titles(self, sight: Sight) -> Sequence[str]:
         """Nothing: address and title would name the task, and a model could learn it by its name."""

@@ -1,0 +1,69 @@
+"""Which expert solves which task, and which tasks are never learnt from."""
+
+from collections.abc import Mapping
+
+from mmi_gui.experts import clicking as c
+from mmi_gui.experts import forms as f
+from mmi_gui.experts.page import Expert
+
+__all__ = ["EXPERTS", "HELD_OUT"]
+
+HELD_OUT = frozenset(
+    {
+        "choose-date",
+        "choose-date-nodelay",
+        "click-button-sequence",
+        "click-collapsible-2",
+        "click-collapsible-2-nodelay",
+        "click-tab",
+        "click-test-2",
+        "email-inbox-important",
+        "email-inbox-star-reply",
+        "enter-password",
+        "enter-text-dynamic",
+        "form-sequence-2",
+        "sign-agreement",
+        "simple-algebra",
+    }
+)
+"""Twelve tasks that were drawn by chance, and the variants of two of them that have the same page."""
+
+EXPERTS: Mapping[str, Expert] = {
+    "click-test": c.only_button,
+    "click-test-transfer": c.click_button("Click button (.*?)\\.?$"),
+    "click-button": c.click_button('"(.*)"'),
+    "unicode-test": c.click_button('"(.*)"'),
+    "click-link": c.click_link,
+    "click-dialog": c.dialog,
+    "click-dialog-2": c.dialog_button,
+    "click-tab-2-easy": c.click_tab,
+    "click-tab-2-medium": c.click_tab,
+    "click-tab-2": c.click_tab,
+    "click-tab-2-hard": c.click_tab,
+    "click-option": c.option,
+    "click-checkboxes": c.checkboxes,
+    "click-checkboxes-transfer": c.checkboxes,
+    "click-checkboxes-large": c.checkboxes,
+    "click-checkboxes-soft": c.similar_words,
+    "click-collapsible": c.collapsible,
+    "click-widget": c.widget,
+    "focus-text": c.focus,
+    "focus-text-2": c.focus,
+    "enter-text": f.enter_text,
+    "enter-text-2": f.enter_text,
+    "login-user": f.login("Login"),
+    "login-user-popup": f.login("OK"),
+    "multi-layouts": f.movie_search,
+    "multi-orderings": f.movie_search,
+    "navigate-tree": c.tree,
+    "choose-list": c.list_choice,
+    "click-scroll-list": c.scroll_list,
+    "click-menu": c.menu,
+    "click-menu-2": c.menu_item,
+    "search-engine": f.search_engine,
+    "phone-book": f.phone_book,
+    "use-autocomplete": f.autocomplete,
+    "use-autocomplete-nodelay": f.autocomplete,
+    "number-checkboxes": c.number_checkboxes,
+}
+"""An expert for each task that is demonstrated."""

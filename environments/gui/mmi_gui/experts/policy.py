@@ -1,0 +1,39 @@
+"""The expert as a policy: its runs are ordinary ones, recorded as any other."""
+
+from collections.abc import Iterator
+
+from mmi_agent.policy import Context
+from mmi_agent.tool import FINISH
+from mmi_agent.types import Block, Text, ToolCall
+from mmi_gui.experts.page import Act, Expert, Page
+
+__all__ = ["ExpertPolicy"]
+
+
+class ExpertPolicy:
+    """Lets an expert decide.
+
+    Args:
+        expert: What knows the task.
+        page: The page that it looks behind.
+    """
+
+    name = "expert"
+
+    def __init__(self, expert: Expert, page: Page) -> None:
+        self._expert = expert
+        self._page = page
+        self._acts: Iterator[Act] = iter(())
+
+    def decide(self, context: Context) -> Iterator[Block]:
+        """Writes one short thought and the call; finishes where the expert has nothing more to do."""
+        self._page.observation = context.observation
+        if context.step == 0:
+            self._page.instruction = context.instruction
+            self._acts = self._expert(self._page)
+        act = next(self._acts, None)
+        if act is None:
+            yield ToolCall(name=FINISH.name, arguments={"answer": "done"})
+            return
+        yield Text(text=act.thought)
+        yield act.call
