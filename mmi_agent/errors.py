@@ -6,6 +6,7 @@ MMIError
   UnknownNameError(LookupError)       no environment, task, tool or preset of that name; offers the nearest
   MissingDependencyError(ImportError) an extra, a program or a browser is not installed; says the command
   CheckpointError                     weights that are missing, damaged or of another model
+  DataError                           training data of which nothing can be used, or other data than before
   DeviceMemoryError                   the memory of a device is used up; says what to lower
   TrajectoryError                     a run folder that is truncated, edited or not writable
   AgentError                          one kind per boundary crossed, so a trace says where it broke
@@ -23,6 +24,7 @@ __all__ = [
     "AgentError",
     "CheckpointError",
     "ConfigError",
+    "DataError",
     "DeviceMemoryError",
     "EnvironmentFailure",
     "MMIError",
@@ -72,6 +74,10 @@ class MissingDependencyError(MMIError, ImportError):
 
 class CheckpointError(MMIError):
     """Weights are missing, damaged or belong to another model."""
+
+
+class DataError(MMIError):
+    """Training data that cannot be used."""
 
 
 class DeviceMemoryError(MMIError):

@@ -143,6 +143,7 @@ class LanguageDecoder(nn.Module):
         pictures: PictureMemory | None = None,
         visible_BTI: Tensor | None = None,
         attend_BTS: Tensor | None = None,
+        positions_BT: Tensor | None = None,
     ) -> Tensor:
         """Reads tokens, after those in the cache if there is one.
 
@@ -153,6 +154,7 @@ class LanguageDecoder(nn.Module):
             visible_BTI: True where a token may look at a picture; None derives it from where the pictures start.
             attend_BTS: True where a token attends to a token, rows may be 1; None is causal. Padding on the right
                 needs no mask, since nothing before it attends to it.
+            positions_BT: Where each token stands in its document, without a cache; None counts along the row.
 
         Returns:
             Hidden states after the last norm, shape (B, T, C).
@@ -168,7 +170,8 @@ class LanguageDecoder(nn.Module):
         if cache is not None:
             cache.reserve(T)
             past = cache.length
-        positions_BT = torch.arange(past, past + T, device=embeddings_BTC.device)[None]
+        if positions_BT is None:
+            positions_BT = torch.arange(past, past + T, device=embeddings_BTC.device)[None]
         if attend_BTS is None and past and T > 1:
             attend_BTS = torch.ones(1, T, past + T, dtype=torch.bool, device=embeddings_BTC.device).tril(past)
         if pictures is not None and visible_BTI is None:

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mmi_agent.models.mm_interleaved import MMInterleavedConfig, MMInterleavedModel, Reading
+from mmi_agent.models.mm_interleaved import MMInterleavedConfig, MMInterleavedModel, Reading, Scenes
 from mmi_agent.models.visual_tokenizer import VisualFeatures
 
-__all__ = ["NoiseDraw", "next_picture_loss", "next_token_loss", "next_token_targets", "weighted_loss"]
+__all__ = ["NoiseDraw", "next_picture_errors", "next_picture_loss", "next_token_loss", "next_token_targets", "weighted_loss"]
 
 _IGNORED = -100
 TEXT_WEIGHT, PICTURE_WEIGHT = 1.0, 10.0
@@ -41,15 +41,15 @@ class NoiseDraw(NamedTuple):
         drop: float = 0.1,
         generator: torch.Generator | None = None,
     ) -> "NoiseDraw":
-        """Draws for so many pictures, the condition of a share `drop` of them dropped."""
-        config = model.drawing.config
+        """Draws for so many pictures, the condition of a share `drop` of them dropped; where the generator is."""
+        config, device = model.drawing.config, model.begin_of_image.device
         side, channels = config.denoiser.latent_width, config.denoiser.latent_channels
-        shape, device = (num_pictures, channels, side, side), model.begin_of_image.device
+        shape, where = (num_pictures, channels, side, side), device if generator is None else generator.device
         return cls(
-            torch.randn(shape, generator=generator, device=device),
-            torch.randint(config.diffusion.num_steps, (num_pictures,), generator=generator, device=device),
-            torch.randn(shape, generator=generator, device=device),
-            torch.rand(num_pictures, generator=generator, device=device) < drop,
+            torch.randn(shape, generator=generator, device=where).to(device),
+            torch.randint(config.diffusion.num_steps, (num_pictures,), generator=generator, device=where).to(device),
+            torch.randn(shape, generator=generator, device=where).to(device),
+            (torch.rand(num_pictures, generator=generator, device=where) < drop).to(device),
         )
 
 
@@ -90,8 +90,23 @@ def next_picture_loss(
         draw: The noise.
         begins_P: Where each picture's document begins; see `MMInterleavedModel.scenes`.
     """
-    decoder = model.drawing
     scenes = model.scenes(ids_BT, reading.hidden, begins_P)
+    return next_picture_errors(model, scenes, seen, pixels_PCHW, draw).mean()
+
+
+def next_picture_errors(
+    model: MMInterleavedModel, scenes: Scenes, seen: VisualFeatures, pixels_PCHW: Tensor, draw: NoiseDraw
+) -> Tensor:
+    """Mean square of what the denoiser gets wrong in each picture, shape (P,); see `next_picture_loss`.
+
+    Args:
+        model: The model.
+        scenes: What the pictures are drawn from.
+        seen: The pictures that `scenes.previous` counts.
+        pixels_PCHW: The pictures as they are to be drawn.
+        draw: The noise.
+    """
+    decoder = model.drawing
     condition_PKX = decoder.condition(scenes.contexts)
     condition_PKX = torch.where(draw.unconditional[:, None, None], decoder.unconditional, condition_PKX)
     with torch.no_grad():
@@ -100,9 +115,8 @@ def next_picture_loss(
         target_PAHW = decoder.target(latents_PAHW, draw.noise, draw.timesteps)
     values, visible_PI = model.look_back(seen, scenes.previous)
     told_PAHW = decoder.denoiser(noisy_PAHW, draw.timesteps, condition_PKX, values, visible_PI)
-    wrong_PAHW = F.mse_loss(told_PAHW.float(), target_PAHW.float(), reduction="none")
-    is_conditional_P = torch.tensor([len(context_TC) > 2 for context_TC in scenes.contexts], device=wrong_PAHW.device)
-    return (wrong_PAHW * is_conditional_P[:, None, None, None]).mean()
+    wrong_P = F.mse_loss(told_PAHW.float(), target_PAHW.float(), reduction="none").mean((1, 2, 3))
+    return wrong_P * torch.tensor([len(context_TC) > 2 for context_TC in scenes.contexts], device=wrong_P.device)
 
 
 def weighted_loss(

@@ -19,7 +19,7 @@ from mmi_agent.models.perceiver_resampler import PerceiverResamplerConfig
 from mmi_agent.models.vision_encoder import VisionEncoderConfig
 from mmi_agent.models.visual_tokenizer import VisualFeatures, VisualTokenizer
 
-__all__ = ["InterleavedBatch", "MMInterleavedConfig", "MMInterleavedModel", "Reading", "Scenes"]
+__all__ = ["InterleavedBatch", "MMInterleavedConfig", "MMInterleavedModel", "Reading", "RowLayout", "Scenes"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +88,17 @@ class InterleavedBatch(NamedTuple):
     """I pictures a row, in their order; a row of fewer is filled up."""
     visible: Tensor | None
     """(B, T, I), true where a token may look at a picture."""
+
+
+class RowLayout(NamedTuple):
+    """Which tokens of a row belong together, where several documents stand in it."""
+
+    positions: Tensor
+    """(B, T), where each token stands in its document."""
+    attends: Tensor
+    """(B, T, T), true where a token attends to a token."""
+    document: Tensor
+    """(B, T), the number of the document: a token looks at the pictures of its own."""
 
 
 class Reading(NamedTuple):
@@ -188,7 +199,9 @@ class MMInterleavedModel(nn.Module):
         begin_11 = torch.tensor([[self.config.begin_of_image]], device=seen.tokens.device)
         return torch.cat([self.embed(begin_11), seen.tokens[index][None]], 1)
 
-    def merge(self, ids_BT: Tensor, seen: VisualFeatures | None) -> InterleavedBatch:
+    def merge(
+        self, ids_BT: Tensor, seen: VisualFeatures | None, document_BT: Tensor | None = None
+    ) -> InterleavedBatch:
         """Puts visual tokens in their places and finds out which token looks at which picture.
 
         A token looks at the pictures of its own document whose visual tokens have begun: a picture's own visual
@@ -197,6 +210,7 @@ class MMInterleavedModel(nn.Module):
         Args:
             ids_BT: Text, with a begin-of-image id and K image ids for each picture.
             seen: The pictures, in the order of rows and, within rows, of tokens.
+            document_BT: The number of each token's document; None counts begin-of-text ids.
 
         Raises:
             ShapeError: If there are more or fewer pictures than the ids have places for.
@@ -215,7 +229,9 @@ class MMInterleavedModel(nn.Module):
         embeddings_BTC = embeddings_BTC.masked_scatter(is_visual_BT[..., None], visual_XC)
         start_BI, picture_BI = _pictures_of_rows(starts_BT)
         values = self.project(seen, picture_BI)
-        visible_BTI = _visible(ids_BT == self.config.begin_of_text, start_BI)
+        if document_BT is None:
+            document_BT = (ids_BT == self.config.begin_of_text).cumsum(1)
+        visible_BTI = _visible(document_BT, start_BI)
         return InterleavedBatch(embeddings_BTC, PictureMemory(values, starts=None), visible_BTI)
 
     def forward(
@@ -238,14 +254,38 @@ class MMInterleavedModel(nn.Module):
         self, ids_BT: Tensor, seen: VisualFeatures | None = None, attention_mask_BT: Tensor | None = None
     ) -> Reading:
         """Reads whole rows of text and of pictures that were seen before; see `forward`."""
-        batch = self.merge(ids_BT, seen)
         attend_BTS = None
         if attention_mask_BT is not None:
             attend_BTS = attention_mask_BT.bool()[:, None].expand(-1, ids_BT.shape[1], -1).tril()
+        batch = self.merge(ids_BT, seen)
         hidden_BTC = self.decoder(
             batch.embeddings, pictures=batch.pictures, visible_BTI=batch.visible, attend_BTS=attend_BTS
         )
         return Reading(hidden_BTC, self.decoder.logits(hidden_BTC))
+
+    def read_rows(self, ids_BT: Tensor, layout: RowLayout, seen: VisualFeatures | None = None) -> Tensor:
+        """Reads rows in which several documents stand.
+
+        Args:
+            ids_BT: Text, with a begin-of-image id and K image ids for each picture.
+            layout: Which tokens belong together.
+            seen: The pictures, in the order of rows and, within rows, of tokens.
+
+        Returns:
+            Hidden states (B, T, C), for each document those of reading it by itself. Logits are left to the caller,
+            who may want few of them.
+
+        Raises:
+            ShapeError: If there are more or fewer pictures than places for them.
+        """
+        batch = self.merge(ids_BT, seen, layout.document)
+        return self.decoder(
+            batch.embeddings,
+            pictures=batch.pictures,
+            visible_BTI=batch.visible,
+            attend_BTS=layout.attends,
+            positions_BT=layout.positions,
+        )
 
     def scenes(self, ids_BT: Tensor, hidden_BTC: Tensor, begins_P: Tensor | None = None) -> Scenes:
         """Finds what each picture of a batch is drawn from.
@@ -308,9 +348,9 @@ def _pictures_of_rows(starts_BT: Tensor) -> tuple[Tensor, Tensor]:
     return start_BI, picture_BI
 
 
-def _visible(begins_BT: Tensor, start_BI: Tensor) -> Tensor:
-    """Whether a token may look at a picture: it began before the token, but not before the token's document."""
-    position_T = torch.arange(begins_BT.shape[1], device=begins_BT.device)
-    document_BT = torch.where(begins_BT, position_T, -1).cummax(1).values
-    start_B1I = start_BI[:, None]
-    return (start_B1I > document_BT[..., None]) & (start_B1I <= position_T[:, None])
+def _visible(document_BT: Tensor, start_BI: Tensor) -> Tensor:
+    """Whether a token may look at a picture: one of its own document that has begun."""
+    position_T = torch.arange(document_BT.shape[1], device=document_BT.device)
+    document_of_picture_B1I = document_BT.gather(1, start_BI.clamp(min=0))[:, None]
+    has_begun_BTI = start_BI[:, None] <= position_T[:, None]
+    return has_begun_BTI & (start_BI >= 0)[:, None] & (document_of_picture_B1I == document_BT[..., None])
