@@ -1,0 +1,111 @@
+"""Opens training data of whatever form: the form is found from what is there."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmi_agent.data.readers.grounding import GROUNDING
+from mmi_agent.data.readers.interleaved import MMC4, OBELICS
+from mmi_agent.data.readers.lines import JsonLines
+from mmi_agent.data.readers.pairs import PAIRS, PairsArchive
+from mmi_agent.data.readers.parts import PARTS
+from mmi_agent.data.readers.reader import Joined, Reader
+from mmi_agent.data.readers.segmentation import SEGMENTATION, SegmentationFolder
+from mmi_agent.data.readers.stories import STORIES
+from mmi_agent.data.readers.trajectories import TRAJECTORY, Runs, Trajectories
+from mmi_agent.errors import DataError
+
+__all__ = ["FORMS", "fingerprint", "open_data"]
+
+_LINE_FORMS = (PARTS, MMC4, OBELICS, STORIES, SEGMENTATION, GROUNDING, PAIRS)  # the first that fits is taken
+
+FORMS = ("trajectory", *dict.fromkeys(form.name for form in _LINE_FORMS))
+"""The forms of data that can be read."""
+
+_LINES = (".jsonl", ".jsonl.gz")
+_ARCHIVES = (".tar", ".tar.gz", ".tgz")
+_LOOKED_AT_BYTES = 1 << 16  # of each end of a file
+
+
+def open_data(path: Path | str, *, form: str | None = None, look: bool = True, runs: Runs = "successful") -> Reader:
+    """Opens a file or a folder of training data.
+
+    Args:
+        path: JSON lines, a tar of pictures and captions (both maybe gzipped), a run, or a folder of runs, of such
+            files, or of pictures and segmentation maps.
+        form: One of `FORMS`; None finds it out.
+        look: Of runs: whether pictures go in, or only the elements.
+        runs: Of runs: which are learnt from.
+
+    Raises:
+        DataError: If there is nothing, or nothing of that form.
+    """
+    path = Path(path)
+    if form is not None and form not in FORMS:
+        raise DataError(f"unknown form {form!r}: expected one of {', '.join(FORMS)}")
+    if path.is_dir():
+        return _open_folder(path, form, look=look, runs=runs)
+    if not path.exists():
+        raise DataError(f"there is no {path}")
+    if path.name == TRAJECTORY and form in (None, "trajectory"):
+        return Trajectories(path.parent, look=look, runs=runs)
+    return _open_file(path, form)
+
+
+def _open_folder(folder: Path, form: str | None, *, look: bool, runs: Runs) -> Reader:
+    if form in (None, "trajectory") and next(folder.rglob(TRAJECTORY), None):
+        return Trajectories(folder, look=look, runs=runs)
+    if shards := _shards(folder):
+        return Joined(str(folder), [_open_file(shard, form, f"{folder.resolve().name}/") for shard in shards])
+    if form in (None, "segmentation") and SegmentationFolder.fits(folder):
+        return SegmentationFolder(folder)
+    wanted = f"data of the form {form!r}" if form else "data"
+    raise DataError(
+        f"{folder} holds no {wanted}: expected {TRAJECTORY} in it or below, files that end in "
+        f"{', '.join(_LINES + _ARCHIVES)}, or the folders images and segmentation"
+    )
+
+
+def _open_file(path: Path, form: str | None, within: str = "") -> Reader:
+    source = f"{within}{path.name}"
+    if path.name.endswith(_ARCHIVES):
+        if form not in (None, "pairs"):
+            raise DataError(f"{path} is an archive, which holds pairs: expected JSON lines for the form {form!r}")
+        return PairsArchive(path, source=source)
+    if form == "trajectory":
+        raise DataError(f"{path} is no run: expected a folder with {TRAJECTORY}")
+    return JsonLines(path, [each for each in _LINE_FORMS if form in (None, each.name)], source=source)
+
+
+def _shards(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.name.endswith(_LINES + _ARCHIVES) and path.is_file())
+
+
+def fingerprint(path: Path | str) -> str:
+    """Tells data from other data: the names, sizes, beginnings and ends of its files, but for pictures, as a digest.
+
+    Raises:
+        DataError: If there is nothing.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"there is no {path}")
+    digest = hashlib.sha256()
+    for name, file in _files(path):
+        size = file.stat().st_size
+        digest.update(f"{name}\0{size}\0".encode())
+        with file.open("rb") as opened:
+            digest.update(opened.read(_LOOKED_AT_BYTES))
+            opened.seek(max(size - _LOOKED_AT_BYTES, 0))
+            digest.update(opened.read(_LOOKED_AT_BYTES))
+    return digest.hexdigest()
+
+
+def _files(path: Path) -> Iterator[tuple[str, Path]]:
+    if not path.is_dir():
+        yield path.name, path
+        return
+    runs = sorted(path.rglob(TRAJECTORY))
+    files = runs or _shards(path) or sorted(each for each in path.rglob("*") if each.is_file())
+    for file in files:
+        yield file.relative_to(path).as_posix(), file

@@ -1,0 +1,55 @@
+"""What every reader of training data is: samples by number, some of them broken."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+
+from mmi_agent.data.sample import Broken, Sample
+
+__all__ = ["Joined", "Reader"]
+
+
+class Reader(ABC):
+    """The samples of a file or folder, each read when it is asked for, from any thread.
+
+    A number names the same sample for as long as the data is the same. What is broken has a number too.
+
+    Attributes:
+        name: The file or folder.
+        form: Its form, one of `FORMS`.
+    """
+
+    name: str
+    form: str
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many samples there are, broken ones included."""
+
+    @abstractmethod
+    def __getitem__(self, number: int, /) -> Sample | Broken:
+        """Reads one; IndexError if there is none of that number."""
+
+    def __iter__(self) -> Iterator[Sample | Broken]:
+        """All of them, in the order of the data."""
+        for number in range(len(self)):
+            yield self[number]
+
+
+class Joined(Reader):
+    """Several readers as one, as of the shards of a folder."""
+
+    def __init__(self, name: str, readers: Sequence[Reader]) -> None:
+        self.name = name
+        self.form = ", ".join(dict.fromkeys(reader.form for reader in readers))
+        self._readers = readers
+
+    def __len__(self) -> int:
+        return sum(map(len, self._readers))
+
+    def __getitem__(self, number: int, /) -> Sample | Broken:
+        rest = number
+        for reader in self._readers:
+            if rest < len(reader):
+                return reader[rest]
+            rest -= len(reader)
+        raise IndexError(number)

@@ -1,0 +1,173 @@
+"""Recorded runs as samples: of each run what its policy read and wrote by the last step, the calls to be learnt.
+
+Calls that failed or were refused are read and not learnt. A run whose file was edited, whose pictures are missing or
+changed, or that did not succeed is broken: it says why.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mmi_agent.agent.context import past_within
+from mmi_agent.agent.limits import Limits
+from mmi_agent.agent.trajectory import Step, ToolRecord, Trajectory, read_trajectory
+from mmi_agent.data.readers.reader import Reader
+from mmi_agent.data.sample import Broken, Sample
+from mmi_agent.errors import DataError, ToolError, TrajectoryError
+from mmi_agent.inference.prompts import Part, run_parts
+from mmi_agent.pictures import FolderPictures
+from mmi_agent.policy import Context, PastStep
+from mmi_agent.types import Effect, Outcome, Picture
+
+__all__ = ["TRAJECTORY", "Runs", "Trajectories", "run_context"]
+
+TRAJECTORY = "trajectory.jsonl"
+
+Runs = Literal["successful", "finished", "all"]
+"""Which runs are learnt from: those with a verdict of success; those that ended as finished and were not judged to
+have failed, as where nobody judges; or all."""
+
+
+class Trajectories(Reader):
+    """The runs of a folder, wherever in it they are, one sample each.
+
+    Args:
+        folder: Holds runs, or is one.
+        look: Whether pictures go in, or only the elements; pictures that do not are not missed.
+        runs: Which runs are learnt from.
+    """
+
+    form = "trajectory"
+
+    def __init__(self, folder: Path, *, look: bool = True, runs: Runs = "successful") -> None:
+        self.name = str(folder)
+        self._folder = folder
+        self._look = look
+        self._runs: Runs = runs
+        self._found = sorted(path.parent for path in folder.rglob(TRAJECTORY))
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __getitem__(self, number: int, /) -> Sample | Broken:
+        folder = self._found[number]
+        inside = folder.relative_to(self._folder) / TRAJECTORY
+        source = f"{self._folder.resolve().name}/{inside.as_posix()}"
+        try:
+            run = read_trajectory(folder)
+            _expect_example(run, self._runs)
+            parts = tuple(run_parts(run_context(run), look=self._look))
+            _expect_learnt(parts)
+            _expect_pictures(parts, run.pictures)
+        except (DataError, TrajectoryError) as error:
+            return Broken(source=source, reason=str(error))
+        return Sample(parts=parts, pictures=run.pictures, source=source)
+
+
+def run_context(run: Trajectory) -> Context:
+    """All that the policy knew when the run was over: the steps that stood in its last prompt, and the last step.
+
+    Raises:
+        DataError: If the run has no step.
+    """
+    if not run.steps:
+        raise DataError("the run has no step")
+    *before, last = map(_past_step, run.steps)
+    tools = [_RecordedTool.of(record) for record in run.start.tools]
+    said = [f"The person answered: {resume.answer}" for resume in run.resumes if resume.answer]
+    instruction = "\n\n".join([run.start.instruction, *said])
+    kept = past_within(
+        before,
+        instruction=instruction,
+        tools=tools,
+        observation=last.observation,
+        max_tokens=_limit(run, "context_tokens", Limits.context_tokens),
+        max_pictures=_limit(run, "context_pictures", Limits.context_pictures),
+    )
+    return Context(
+        instruction=instruction,
+        observation=last.observation,
+        tools=tools,
+        pictures=run.pictures,
+        steps=(*kept, last),
+        step=len(run.steps),
+    )
+
+
+def _past_step(step: Step) -> PastStep:
+    intent = step.intent
+    outcome = step.result.outcome if step.result else Outcome(status="in_doubt")
+    return PastStep(observation=intent.observation, blocks=intent.blocks, call=intent.call, outcome=outcome)
+
+
+def _limit(run: Trajectory, name: str, default: int) -> int:
+    value = run.start.limits.get(name)
+    return value if isinstance(value, int) else default
+
+
+def _expect_example(run: Trajectory, runs: Runs) -> None:
+    verdict = run.verdict
+    if runs == "all":
+        return
+    if run.status is None:
+        raise DataError("the run did not end: resume it, or leave it out")
+    if verdict and not verdict.success:
+        raise DataError(f"the run failed: {verdict.reason or 'its verdict says so'}")
+    if runs == "finished" and run.status != "finished":
+        raise DataError(f"the run ended as {run.status!r}, not as finished")
+    if runs == "successful" and verdict is None:
+        raise DataError("nobody judged the run: it has no verdict; runs 'finished' takes it all the same")
+
+
+def _expect_learnt(parts: Sequence[Part]) -> None:
+    if not any(part.learnt for part in parts):
+        raise DataError("no call of the run was carried out: there is nothing to learn")
+
+
+def _expect_pictures(parts: Iterable[Part], pictures: FolderPictures) -> None:
+    digests = dict.fromkeys(part.content.digest for part in parts if isinstance(part.content, Picture))
+    for digest in digests:
+        try:
+            data = pictures.get(digest)
+        except (KeyError, OSError) as error:
+            raise DataError(f"the picture {digest[:12]} is missing") from error
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise DataError(f"the picture {digest[:12]} was changed after the run")
+
+
+@dataclass(frozen=True)
+class _RecordedArguments:
+    """Stands for the pydantic model of a tool's arguments, of which only the schema was recorded."""
+
+    schema: dict[str, Any]
+
+    @property
+    def model_fields(self) -> dict[str, Any]:
+        return self.schema.get("properties", {})
+
+    def model_json_schema(self) -> dict[str, Any]:
+        return self.schema
+
+
+@dataclass(frozen=True, kw_only=True)
+class _RecordedTool:
+    """A tool of a run that is over: it can be shown, and no longer called."""
+
+    name: str
+    description: str
+    args_schema: _RecordedArguments
+    effect: Effect
+
+    @classmethod
+    def of(cls, record: ToolRecord) -> "_RecordedTool":
+        return cls(
+            name=record.name,
+            description=record.description,
+            args_schema=_RecordedArguments(record.parameters),
+            effect=record.effect,
+        )
+
+    def invoke(self, input: Any, /) -> Any:
+        raise ToolError(f"{self.name} was recorded: it cannot be called")
