@@ -19,7 +19,17 @@ from mmi_agent.policy import Context, PastStep
 from mmi_agent.tool import Tool, parameters
 from mmi_agent.types import Element, Observation, Picture, Text, ToolCall
 
-__all__ = ["ChatPrompt", "Content", "Part", "Special", "call_text", "element_line", "encode_content", "turn"]
+__all__ = [
+    "ChatPrompt",
+    "Content",
+    "Part",
+    "Special",
+    "call_text",
+    "element_line",
+    "encode_content",
+    "run_parts",
+    "turn",
+]
 
 _RULES = (
     "You work on a screen for a person. You see the screen as a picture and as a list of marked elements; "
@@ -102,50 +112,64 @@ class ChatPrompt:
             else:
                 shown //= 2
 
-    def run(self, context: Context) -> list[Part]:
-        """A run as it is learnt from: all that stands in the prompts of its decisions, and the decisions.
-
-        Args:
-            context: The run after its last step, with all steps; its observation is not shown.
-        """
-        return [*self._told(context, context.steps)]
-
     def pictures(self, observation: Observation) -> list[Content]:
         """The pictures of an observation; none for a model that does not look."""
-        return [*observation.pictures] if self._look else []
+        return _pictures(observation, look=self._look)
 
     def _units(self, context: Context, steps: Sequence[PastStep], shown: int) -> list[Unit]:
         elements = context.observation.elements
         notes = [f"{len(elements) - shown} more elements are not listed."] if shown < len(elements) else []
         notes += [context.advice] if context.advice else []
         now = context.observation.model_copy(update={"elements": elements[:shown]})
-        told = [part.content for part in self._told(context, steps)]
-        screen = self._screen(context, steps[-1] if steps else None, now, notes)
+        told = [part.content for part in _told(context, steps, look=self._look)]
+        screen = _screen(context, steps[-1] if steps else None, now, notes, look=self._look)
         return encode_content([*told, *screen, *turn("assistant", closed=False)], self._tokenizer)
-
-    def _told(self, context: Context, steps: Sequence[PastStep]) -> Iterator[Part]:
-        tools = "\n".join(_tool_line(tool) for tool in context.tools)
-        yield from map(Part, turn("system", [f"{_RULES}\nTools:\n{tools}"]))
-        before: PastStep | None = None
-        for step in steps:
-            yield from map(Part, self._screen(context, before, step.observation))
-            *opening, end, newline = turn("assistant")
-            yield from map(Part, opening)
-            yield from (Part(content, learnt=True) for content in (*_decided(step), end))
-            yield Part(newline)
-            before = step
-
-    def _screen(
-        self, context: Context, before: PastStep | None, observation: Observation, notes: Sequence[str] = ()
-    ) -> list[Content]:
-        lines = list(_task_lines(context)) if before is None else [_outcome_line(before)]
-        seen_before = () if before is None else before.observation.elements
-        lines += _screen_lines(context.instruction, observation.text, seen_before, observation.elements)
-        lines += [f"Note: {note}" for note in notes]
-        return turn("user", [*self.pictures(observation), "\n".join(lines)])
 
     def _positions(self, units: Sequence[Unit]) -> int:
         return sum(1 if isinstance(unit, int) else self._picture_positions for unit in units)
+
+
+def run_parts(context: Context, *, look: bool) -> list[Part]:
+    """A run as it is learnt from: all that stands in the prompts of its decisions, and the decisions.
+
+    Args:
+        context: The run after its last step, with all steps; its observation is not shown.
+        look: Whether pictures go in, or only the elements.
+    """
+    return [*_told(context, context.steps, look=look)]
+
+
+def _told(context: Context, steps: Sequence[PastStep], *, look: bool) -> Iterator[Part]:
+    tools = "\n".join(_tool_line(tool) for tool in context.tools)
+    yield from map(Part, turn("system", [f"{_RULES}\nTools:\n{tools}"]))
+    before: PastStep | None = None
+    for step in steps:
+        yield from map(Part, _screen(context, before, step.observation, look=look))
+        *opening, end, newline = turn("assistant")
+        yield from map(Part, opening)
+        learnt = step.outcome.status == "done"  # what was refused or failed is a part of the run and no example
+        yield from (Part(content, learnt) for content in (*_decided(step), end))
+        yield Part(newline)
+        before = step
+
+
+def _screen(
+    context: Context,
+    before: PastStep | None,
+    observation: Observation,
+    notes: Sequence[str] = (),
+    *,
+    look: bool,
+) -> list[Content]:
+    lines = list(_task_lines(context)) if before is None else [_outcome_line(before)]
+    seen_before = () if before is None else before.observation.elements
+    lines += _screen_lines(context.instruction, observation.text, seen_before, observation.elements)
+    lines += [f"Note: {note}" for note in notes]
+    return turn("user", [*_pictures(observation, look=look), "\n".join(lines)])
+
+
+def _pictures(observation: Observation, *, look: bool) -> list[Content]:
+    return [*observation.pictures] if look else []
 
 
 def element_line(element: Element) -> str:
