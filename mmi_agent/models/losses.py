@@ -14,7 +14,14 @@ from torch.nn import functional as F
 from mmi_agent.models.mm_interleaved import MMInterleavedConfig, MMInterleavedModel, Reading, Scenes
 from mmi_agent.models.visual_tokenizer import VisualFeatures
 
-__all__ = ["NoiseDraw", "next_picture_errors", "next_picture_loss", "next_token_loss", "next_token_targets", "weighted_loss"]
+__all__ = [
+    "NoiseDraw",
+    "next_picture_errors",
+    "next_picture_loss",
+    "next_token_loss",
+    "next_token_targets",
+    "weighted_loss",
+]
 
 _IGNORED = -100
 TEXT_WEIGHT, PICTURE_WEIGHT = 1.0, 10.0

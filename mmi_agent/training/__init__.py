@@ -1,0 +1,1 @@
+"""Training: recipes, the loop, its checkpoints and its log."""

@@ -1,0 +1,398 @@
+"""The loop of training: batches in; weights, a log and checkpoints out.
+
+A run is decided by its data, its recipe, its seed and its first weights. Killed and started again, it goes on from the
+latest checkpoint along the same curve; how many processes share its rows changes nothing but the speed.
+"""
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import torch
+from pydantic import JsonValue
+from torch import Tensor, nn
+
+from mmi_agent.data.packing import Batch
+from mmi_agent.errors import CheckpointError, ConfigError
+from mmi_agent.models.mm_interleaved import MMInterleavedModel
+from mmi_agent.training.checkpoint import Counters, RunState, latest, load, save
+from mmi_agent.training.held_back import HeldBack, judge
+from mmi_agent.training.log import Log
+from mmi_agent.training.objective import Costs, Counts, Objective, checkpoint_layers, count, draw_noise, share
+from mmi_agent.training.parameters import find_learners, make_optimizer, prepare
+from mmi_agent.training.processes import Processes, copy_into, join, whole
+from mmi_agent.training.recipes import Recipe
+from mmi_agent.training.supply import Portion, Supply
+
+__all__ = ["Plan", "StepReport", "Trainer"]
+
+CHECKPOINTS = "checkpoints"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is asked of a run besides its recipe.
+
+    Attributes:
+        steps: Optimiser steps of the whole run; the learning rate's curve spans them.
+        seed: Of all that chance decides.
+        save_every: Steps between checkpoints.
+        keep: Checkpoints that are kept.
+        look_every: Steps between looks at the samples that are held back.
+        patience: So many steps in a row with something that is not finite end the run.
+        checkpoint_layers: Compute the decoder's layers twice rather than keep what they computed.
+        shard: With several processes, let each keep a part of the weights alone.
+    """
+
+    steps: int
+    seed: int = 0
+    save_every: int = 100
+    keep: int = 2
+    look_every: int = 100
+    patience: int = 20
+    checkpoint_layers: bool = False
+    shard: bool = False
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.save_every, self.keep, self.look_every, self.patience) < 1:
+            raise ConfigError(f"steps, save_every, keep, look_every and patience must be at least 1: {self}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepReport:
+    """What became of a step: a line of the log.
+
+    Attributes:
+        step: Steps done, this one included.
+        loss: What was minimised, before the step.
+        text_loss: Mean over the tokens that count, in nats.
+        picture_loss: Mean over the pictures that are drawn; None where none was.
+        lr: The learning rate of groups with rate 1.
+        grad_norm: Before clipping.
+        tokens: Positions read, without padding.
+        learnt: Tokens that count.
+        samples: Samples read.
+        seconds: Time that it took.
+        tokens_per_s: Positions a second.
+        skipped: Whether nothing was learnt, because something was not finite.
+        sources: Of a skipped step, the samples.
+        broken: Samples that could not be read on the way.
+    """
+
+    step: int
+    loss: float
+    text_loss: float
+    picture_loss: float | None
+    lr: float
+    grad_norm: float
+    tokens: int
+    learnt: int
+    samples: int
+    seconds: float
+    tokens_per_s: float
+    skipped: bool = False
+    sources: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+
+
+class _Sums(NamedTuple):
+    text: float
+    picture: float
+
+
+class Trainer:
+    """A run of training in its folder; one that was begun there goes on.
+
+    Args:
+        model: The model. It is changed: frozen in parts, LoRA put in, weights trained.
+        base: Fingerprint of its weights.
+        recipe: How it learns.
+        plan: What is asked of the run.
+        supply: Its data.
+        folder: Where log and checkpoints go.
+        held_back: Batches of samples that are not trained on.
+        processes: The processes of the run; None joins those that were started together.
+
+    Raises:
+        ConfigError: If the recipe does not fit the model, or the folder holds another run.
+        CheckpointError: If the latest checkpoint is damaged.
+        MissingDependencyError: If a library is not installed.
+    """
+
+    def __init__(
+        self,
+        model: MMInterleavedModel,
+        *,
+        base: str,
+        recipe: Recipe,
+        plan: Plan,
+        supply: Supply,
+        folder: Path,
+        held_back: Sequence[Batch] = (),
+        processes: Processes | None = None,
+    ) -> None:
+        self.recipe, self.plan, self.supply, self.folder = recipe, plan, supply, folder
+        self.processes = processes or join()
+        self.objective = Objective(model)
+        self.state = RunState(
+            step=0,
+            place=0,
+            counters=Counters(),
+            data=supply.fingerprint,
+            base=base,
+            processes=self.processes.size,
+            plan=_deciding(recipe, plan),
+        )
+        prepare(model, recipe, seed=plan.seed)
+        model.to(self.processes.device)
+        if plan.checkpoint_layers:
+            checkpoint_layers(model)
+        self._module = self.processes.spread(self.objective, shard=plan.shard)
+        self.learners = find_learners(model, recipe)
+        self.optimizer = make_optimizer(self.learners, recipe)
+        self._held_back, self._stopping = held_back, False
+        if (found := latest(folder / CHECKPOINTS)) is not None:
+            self._go_on_from(found)
+
+    @property
+    def done(self) -> bool:
+        """Whether all steps are done."""
+        return self.state.step >= self.plan.steps
+
+    def stop(self) -> None:
+        """Asks `run` to end after the step that is under way, with a checkpoint."""
+        self._stopping = True
+
+    def run(
+        self,
+        report: Callable[[StepReport], None] | None = None,
+        looked: Callable[[HeldBack], None] | None = None,
+    ) -> None:
+        """Trains up to the last step, or until it is stopped.
+
+        Args:
+            report: Told of every step.
+            looked: Told of every look at what is held back.
+
+        Raises:
+            CheckpointError: If log or checkpoint cannot be written; the last checkpoint stays.
+            ConfigError: If too many steps in a row were not finite.
+            DataError: If the data gives nothing that can be used.
+        """
+        log = Log(self.folder, step=self.state.step) if self.processes.leads else None
+        try:
+            with ThreadPoolExecutor(1) as reading:
+                coming = reading.submit(self.supply.portion, self.state.place)
+                while not self.done:
+                    portion = coming.result()
+                    if self.state.step + 1 < self.plan.steps:
+                        coming = reading.submit(self.supply.portion, portion.following)
+                    told, stopping = self._step(portion)
+                    if log:
+                        log.write(_plain(asdict(told)))
+                    if report:
+                        report(told)
+                    if self._held_back and (self.done or self.state.step % self.plan.look_every == 0):
+                        self._look(log, looked)
+                    if self.done or stopping or self.state.step % self.plan.save_every == 0:
+                        self.save()
+                    if stopping:
+                        break
+                    self._refuse_more(told)
+        finally:
+            if log:
+                log.close()
+
+    def save(self) -> None:
+        """Writes a checkpoint.
+
+        Raises:
+            CheckpointError: If it cannot be written; the last one stays.
+        """
+        weights, optimizer = self.weights(), self._optimizer_state()
+        if self.processes.leads:
+            save(self.folder / CHECKPOINTS, self.state, weights, optimizer, keep=self.plan.keep)
+        self.processes.wait()
+
+    def weights(self) -> dict[str, Tensor]:
+        """What learns, by the names that it is saved under, on the CPU."""
+        return {name: whole(parameter) for name, parameter in self.learners.parameters.items()}
+
+    def look(self) -> HeldBack | None:
+        """Reads the samples that are held back; None where there are none."""
+        return (
+            judge(self._module, self._held_back, self.objective.model.config, self.processes)
+            if self._held_back
+            else None
+        )
+
+    def _step(self, portion: Portion) -> tuple[StepReport, bool]:
+        began = time.perf_counter()
+        lr = self.recipe.rate_at(self.state.step, self.plan.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr * group["rate"]
+        counts = self._count(portion.batches)
+        sums = self._learn(portion.batches, counts)
+        norm = self._clip()
+        text, picture, stops = self.processes.total([sums.text, sums.picture, float(self._stopping)])
+        text_loss, picture_loss = text / max(counts.tokens, 1), picture / max(counts.pictures, 1)
+        loss = self.recipe.text_weight * text_loss + self.recipe.picture_weight * picture_loss
+        skipped = not (math.isfinite(loss) and math.isfinite(norm))
+        if not skipped:
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        seconds = time.perf_counter() - began
+        tokens = sum(_num_positions(batch) for batch in portion.batches)
+        old = self.state.counters
+        counters = Counters(
+            samples=old.samples + portion.num_samples,
+            tokens=old.tokens + tokens,
+            skipped=old.skipped + skipped,
+            in_a_row=old.in_a_row + 1 if skipped else 0,
+            seconds=old.seconds + seconds,
+        )
+        self.state = self.state.model_copy(
+            update={"step": self.state.step + 1, "place": portion.following, "counters": counters}
+        )
+        told = StepReport(
+            step=self.state.step,
+            loss=loss,
+            text_loss=text_loss,
+            picture_loss=picture_loss if counts.pictures else None,
+            lr=lr,
+            grad_norm=norm,
+            tokens=tokens,
+            learnt=counts.tokens,
+            samples=portion.num_samples,
+            seconds=seconds,
+            tokens_per_s=tokens / seconds,
+            skipped=skipped,
+            sources=tuple(source for batch in portion.batches for source in batch.sources) if skipped else (),
+            broken=portion.broken,
+        )
+        return told, stops > 0
+
+    def _learn(self, batches: Sequence[Batch], counts: Counts) -> _Sums:
+        """Adds up the gradients of all batches, and returns this process's sums of losses."""
+        model, processes = self.objective.model, self.processes
+        text_scale = self.recipe.text_weight / max(counts.tokens, 1) * processes.size  # gradients become means
+        picture_scale = self.recipe.picture_weight / max(counts.pictures, 1) * processes.size
+        sums = _Sums(0.0, 0.0)
+        for number, batch in enumerate(batches):
+            draw = draw_noise(model, batch, seed=self._seed(number)) if self.recipe.picture_weight else None
+            part, draw = share(batch, draw, model.config, rank=processes.rank, size=processes.size)
+            is_last = number == len(batches) - 1
+            with nullcontext() if is_last else processes.alone(self._module):
+                with processes.precision():
+                    costs: Costs = self._module(part.to(processes.device), draw)
+                loss = text_scale * costs.text + picture_scale * costs.picture
+                if loss.requires_grad:  # not where all that learns are eyes, and there is nothing to see
+                    loss.backward()
+            sums = _Sums(sums.text + costs.text.item(), sums.picture + costs.picture.item())
+        return sums
+
+    def _count(self, batches: Sequence[Batch]) -> Counts:
+        each = [count(batch) for batch in batches]
+        pictures = sum(counts.pictures for counts in each) if self.recipe.picture_weight else 0
+        return Counts(sum(counts.tokens for counts in each), pictures)
+
+    def _clip(self) -> float:
+        """Clips the gradients, and returns their norm before; what had no part in the step has a gradient of 0."""
+        for parameter in self.learners.parameters.values():
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        norm = nn.utils.clip_grad_norm_(self.learners.parameters.values(), self.recipe.clip_norm)
+        return whole(norm).item()
+
+    def _seed(self, number: int) -> int:
+        """What chance decides in a batch of the coming step."""
+        named = f"{self.plan.seed} {self.state.step} {number}"
+        return int.from_bytes(hashlib.sha256(named.encode()).digest()[:7], "big")
+
+    def _look(self, log: Log | None, looked: Callable[[HeldBack], None] | None) -> None:
+        found = judge(self._module, self._held_back, self.objective.model.config, self.processes)
+        if log:
+            log.write(_plain({"step": self.state.step, "held_back": found._asdict()}))
+        if looked:
+            looked(found)
+
+    def _refuse_more(self, told: StepReport) -> None:
+        if self.state.counters.in_a_row >= self.plan.patience:
+            raise ConfigError(
+                f"{self.plan.patience} steps in a row had a loss or gradient that is not finite, the last with "
+                f"{', '.join(told.sources[:3])}: lower the learning rate, or look at these samples with mmi data show"
+            )
+
+    def _optimizer_state(self) -> dict[str, Tensor]:
+        """The optimiser's state under names of tensors: "exp_avg/decoder.new_head.bias"."""
+        return {
+            f"{key}/{name}": whole(value)
+            for name, parameter in self.learners.parameters.items()
+            for key, value in cast("dict[str, Tensor]", self.optimizer.state[parameter]).items()
+        }
+
+    def _go_on_from(self, folder: Path) -> None:
+        found = load(folder)
+        _refuse_other(folder, found.state, self.state)
+        missing = self.learners.parameters.keys() - found.weights.keys()
+        if missing:
+            raise CheckpointError(f"the checkpoint {folder} lacks {len(missing)} weights, the first is {min(missing)}")
+        for name, parameter in self.learners.parameters.items():
+            copy_into(parameter, found.weights[name])
+            state: dict[str, Tensor] = {}
+            for key in ("exp_avg", "exp_avg_sq"):
+                state[key] = torch.zeros_like(parameter)
+                copy_into(state[key], found.optimizer[f"{key}/{name}"])
+            state["step"] = found.optimizer[f"step/{name}"].to(self.processes.device)
+            self.optimizer.state[parameter] = state
+        self.state = found.state
+
+
+def _deciding(recipe: Recipe, plan: Plan) -> dict[str, JsonValue]:
+    """What decides the curve of a run besides data, weights and processes, as JSON gives it back."""
+    return json.loads(json.dumps({"recipe": asdict(recipe), "steps": plan.steps, "seed": plan.seed}))
+
+
+def _refuse_other(folder: Path, found: RunState, asked: RunState) -> None:
+    """Refuses to go on with anything that would bend the curve."""
+    run = folder.parent.parent
+    wrong = ""
+    if found.base != asked.base:
+        wrong = f"began with weights {found.base[:12]}, these are {asked.base[:12]}"
+    elif found.data != asked.data:
+        wrong = f"trains on data {found.data[:12]}, this is {asked.data[:12]}"
+    elif found.processes != asked.processes:
+        wrong = f"has {found.processes} processes, these are {asked.processes}"
+    elif found.plan != asked.plan:
+        names = sorted(name for name in asked.plan if found.plan.get(name) != asked.plan[name])
+        wrong = "; ".join(
+            f"has {name} {_short(found.plan.get(name))}, asked was {_short(asked.plan[name])}" for name in names
+        )
+    if wrong:
+        raise ConfigError(f"the run in {run} {wrong}: go on with what it has, or give another --out")
+
+
+def _short(value: JsonValue) -> str:
+    return str(value.get("name")) if isinstance(value, dict) else str(value)
+
+
+def _num_positions(batch: Batch) -> int:
+    """Positions without padding, which comes after the last document of a row."""
+    position_T = torch.arange(1, batch.ids.shape[1] + 1)
+    return int(torch.where(batch.layout.document > 0, position_T, 0).amax(1).sum())
+
+
+def _plain(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what JSON cannot say, and without lists that are empty."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in entry.items()
+        if value != ()
+    }
