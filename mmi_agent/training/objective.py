@@ -2,6 +2,7 @@
 
 # B rows, T tokens, P pictures of all rows, D pictures that are drawn, C width of the decoder, N tokens that count
 
+from collections.abc import Iterable
 from functools import partial
 from typing import NamedTuple
 
@@ -94,11 +95,15 @@ class Objective(nn.Module):
         return next_picture_errors(self.model, wanted, seen, batch.drawn_pixels[batch.draws], draw).sum()
 
 
-def draw_noise(model: MMInterleavedModel, batch: Batch, *, seed: int) -> NoiseDraw | None:
-    """Draws the noise of the pictures that are drawn, the same from a seed on any device; None where there are none."""
+def draw_noise(model: MMInterleavedModel, batch: Batch, seeds: Iterable[int]) -> NoiseDraw | None:
+    """Draws noise for the pictures that are drawn, each from a seed of its own; None where there are none."""
     if batch.drawn_pixels is None or not batch.draws.any():
         return None
-    return NoiseDraw.random(model, int(batch.draws.sum()), generator=torch.Generator().manual_seed(seed))
+    draws = [
+        NoiseDraw.random(model, 1, generator=torch.Generator().manual_seed(seed))
+        for seed, _ in zip(seeds, range(int(batch.draws.sum())), strict=False)
+    ]
+    return NoiseDraw(*map(torch.cat, zip(*draws, strict=True)))
 
 
 def share(

@@ -8,10 +8,11 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from itertools import count as count_from
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -143,7 +144,7 @@ class Trainer:
         self.objective = Objective(model)
         self.state = RunState(
             step=0,
-            place=0,
+            place=None,
             counters=Counters(),
             data=supply.fingerprint,
             base=base,
@@ -259,7 +260,7 @@ class Trainer:
             seconds=old.seconds + seconds,
         )
         self.state = self.state.model_copy(
-            update={"step": self.state.step + 1, "place": portion.following, "counters": counters}
+            update={"step": self.state.step + 1, "place": dict(portion.following), "counters": counters}
         )
         told = StepReport(
             step=self.state.step,
@@ -285,8 +286,10 @@ class Trainer:
         text_scale = self.recipe.text_weight / max(counts.tokens, 1) * processes.size  # gradients become means
         picture_scale = self.recipe.picture_weight / max(counts.pictures, 1) * processes.size
         sums = _Sums(0.0, 0.0)
+        drawn = 0
         for number, batch in enumerate(batches):
-            draw = draw_noise(model, batch, seed=self._seed(number)) if self.recipe.picture_weight else None
+            draw = draw_noise(model, batch, self._seeds(drawn)) if self.recipe.picture_weight else None
+            drawn += 0 if draw is None else len(draw.timesteps)
             part, draw = share(batch, draw, model.config, rank=processes.rank, size=processes.size)
             is_last = number == len(batches) - 1
             with nullcontext() if is_last else processes.alone(self._module):
@@ -311,10 +314,11 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(self.learners.parameters.values(), self.recipe.clip_norm)
         return whole(norm).item()
 
-    def _seed(self, number: int) -> int:
-        """What chance decides in a batch of the coming step."""
-        named = f"{self.plan.seed} {self.state.step} {number}"
-        return int.from_bytes(hashlib.sha256(named.encode()).digest()[:7], "big")
+    def _seeds(self, first: int) -> Iterator[int]:
+        """What decides the noise of each picture of the coming step, from a picture on, however they are batched."""
+        for number in count_from(first):
+            named = f"{self.plan.seed} {self.state.step} {number}"
+            yield int.from_bytes(hashlib.sha256(named.encode()).digest()[:7], "big")
 
     def _look(self, log: Log | None, looked: Callable[[HeldBack], None] | None) -> None:
         found = judge(self._module, self._held_back, self.objective.model.config, self.processes)

@@ -3,7 +3,6 @@
 import hashlib
 from io import BytesIO
 
-import torch
 from PIL import Image
 
 from mmi_agent.data.encoding import encode_sample
@@ -44,14 +43,12 @@ class ToySupply:
         self.num_samples, self.batches, self.pictures = num_samples, batches, pictures
         self.fingerprint = hashlib.sha256(f"{name} {num_samples} {batches}".encode()).hexdigest()
 
-    def portion(self, place: int) -> Portion:
+    def portion(self, place) -> Portion:
+        place = 0 if place is None else place["begin"]
         numbers = [(place + offset) % self.num_samples for offset in range(self.num_samples)]
         each = self.num_samples // self.batches
         made = [
-            batch(numbers[begin : begin + each], pictures=self.pictures) for begin in range(0, each * self.batches, each)
+            batch(numbers[begin : begin + each], pictures=self.pictures)
+            for begin in range(0, each * self.batches, each)
         ]
-        return Portion(tuple(made), place + 1)
-
-
-def same(first: torch.Tensor, second: torch.Tensor) -> bool:
-    return torch.equal(first, second)
+        return Portion(tuple(made), {"begin": place + 1})
