@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 from mmi_gui.experts import clicking as c
 from mmi_gui.experts import forms as f
+from mmi_gui.experts import mail as m
+from mmi_gui.experts import picking as p
+from mmi_gui.experts import reading as r
 from mmi_gui.experts.page import Expert
 
 __all__ = ["EXPERTS", "HELD_OUT"]
@@ -65,5 +68,39 @@ EXPERTS: Mapping[str, Expert] = {
     "use-autocomplete": f.autocomplete,
     "use-autocomplete-nodelay": f.autocomplete,
     "number-checkboxes": c.number_checkboxes,
+    "email-inbox-delete": m.inbox,
+    "email-inbox-noscroll": m.inbox,
+    "email-inbox": m.inbox,
+    "email-inbox-reply": m.inbox,
+    "email-inbox-forward": m.inbox,
+    "email-inbox-forward-nl": m.inbox_freely_told,
+    "email-inbox-nl-turk": m.inbox_freely_told,
+    "social-media": m.post,
+    "social-media-some": m.posts,
+    "social-media-all": m.posts,
+    "enter-date": p.date_field,
+    "enter-time": p.time_field,
+    "choose-date-easy": p.calendar,
+    "choose-date-medium": p.calendar,
+    "use-slider": p.slider,
+    "use-slider-2": p.sliders,
+    "use-spinner": p.spinner,
+    "form-sequence": p.slider_and_checkbox,
+    "form-sequence-3": p.dropdown,
+    "odd-or-even": r.odd_or_even,
+    "simple-arithmetic": r.arithmetic,
+    "text-transform": r.letters,
+    "read-table": r.read_table,
+    "read-table-2": r.read_table,
+    "find-word": r.find_word,
+    "find-greatest": r.greatest,
+    "copy-paste": r.copy_text,
+    "copy-paste-2": r.copy_text,
+    "grid-coordinate": r.grid_point,
+    "order-food": r.order_food,
+    "buy-ticket": r.buy_ticket,
+    "ascending-numbers": r.ascending_numbers,
+    "scroll-text": r.last_word,
+    "scroll-text-2": r.scroll_text,
 }
 """An expert for each task that is demonstrated."""
