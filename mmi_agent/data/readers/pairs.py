@@ -85,7 +85,7 @@ class PairsArchive(Reader):
         try:
             with tarfile.open(fileobj=self._file.rewound(), mode="r:") as archive:
                 while (entry := archive.next()) is not None:
-                    archive.members = []  # they would pile up
+                    archive.members = []  # they would pile up  # pyright: ignore[reportAttributeAccessIssue]
                     last = entry.name
                     if entry.isfile() and entry.offset_data + entry.size <= self._file.size:
                         folder, _, file = entry.name.rpartition("/")
