@@ -22,7 +22,7 @@ from mmi_agent.models.mm_interleaved import MMInterleavedConfig, RowLayout
 __all__ = ["Batch", "Row", "collate", "pack"]
 
 _IGNORED = -100
-_PADDING, _SHARED = -1, 0  # numbers of documents; samples count from 1
+_SHARED = _PADDING = 0  # numbers of documents; samples count from 1
 _LEAST_SHARED = 32  # tokens; below, a beginning of its own is cheaper than a row of its own
 
 
@@ -104,10 +104,7 @@ def collate(rows: Sequence[Row], config: MMInterleavedConfig, *, draws: bool) ->
     pictures = [picture for sample in samples for picture in sample.pictures]
     drawn = torch.tensor([picture.drawn for picture in pictures], dtype=torch.bool)
     hand = config.image_decoder if draws and bool(drawn.any()) else None
-    documents_BT = torch.stack([tensors.document for tensors in made])
-    layout = RowLayout(
-        torch.stack([tensors.positions for tensors in made]), _attends(documents_BT), documents_BT.clamp(min=_SHARED)
-    )
+    layout = RowLayout(*(torch.stack(each) for each in zip(*((t.positions, t.document) for t in made), strict=True)))
     return Batch(
         ids=torch.stack([tensors.ids for tensors in made]),
         targets=torch.stack([tensors.targets for tensors in made]),
@@ -196,12 +193,6 @@ class _Tensors(NamedTuple):
             torch.tensor(positions + [0] * padding),
             torch.tensor(document + [_PADDING] * padding),
         )
-
-
-def _attends(document_BT: Tensor) -> Tensor:
-    """To the shared beginning, and to the token's own document as far as it has come."""
-    reader_BT1, read_B1S = document_BT[..., None], document_BT[:, None]
-    return ((reader_BT1 == read_B1S) | (read_B1S == _SHARED)).tril()
 
 
 def _pixels(pictures: Sequence[EncodedPicture], side_px: int) -> Tensor | None:

@@ -9,6 +9,7 @@ where visual tokens come from.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,7 @@ from mmi_agent.models.feature_synchronizer import (
 )
 from mmi_agent.models.key_value_cache import FixedCache, KeyValueCache
 
-__all__ = ["LanguageDecoder", "LanguageDecoderConfig"]
+__all__ = ["LanguageDecoder", "LanguageDecoderConfig", "Stretch"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +100,27 @@ class LanguageDecoderConfig:
         return range(0, self.num_layers if self.synchronizer else 0, self.synchronizer_every)
 
 
+class Stretch(NamedTuple):
+    """Tokens of a row that attend to themselves, as far as they have come, and to the row's beginning."""
+
+    begin: int
+    end: int
+    shared: int
+    """Tokens of the beginning."""
+    mask: Tensor | None
+    """(end - begin, shared + end - begin), true where a token attends to a token; None where nothing is shared."""
+
+    @classmethod
+    def of(cls, begin: int, end: int, shared: int, device: torch.device) -> "Stretch":
+        """Makes the mask of one."""
+        length = end - begin
+        if not shared:
+            return cls(begin, end, 0, None)
+        return cls(
+            begin, end, shared, torch.ones(length, shared + length, dtype=torch.bool, device=device).tril(shared)
+        )
+
+
 class LanguageDecoder(nn.Module):
     """Embeddings in, hidden states out; text logits on request.
 
@@ -142,7 +164,7 @@ class LanguageDecoder(nn.Module):
         cache: KeyValueCache | None = None,
         pictures: PictureMemory | None = None,
         visible_BTI: Tensor | None = None,
-        attend_BTS: Tensor | None = None,
+        attend_BTS: Tensor | Sequence[Stretch] | None = None,
         positions_BT: Tensor | None = None,
     ) -> Tensor:
         """Reads tokens, after those in the cache if there is one.
@@ -153,7 +175,8 @@ class LanguageDecoder(nn.Module):
             pictures: What the synchronizers may look at; a memory of one row serves any number of rows.
             visible_BTI: True where a token may look at a picture; None derives it from where the pictures start.
             attend_BTS: True where a token attends to a token, rows may be 1; None is causal. Padding on the right
-                needs no mask, since nothing before it attends to it.
+                needs no mask, since nothing before it attends to it. Of one row also its stretches, one after the
+                other: what they leave out is then not computed.
             positions_BT: Where each token stands in its document, without a cache; None counts along the row.
 
         Returns:
@@ -200,12 +223,12 @@ class LanguageDecoder(nn.Module):
         self,
         embeddings_BTC: Tensor,
         positions_BT: Tensor,
-        attend_BTS: Tensor | None,
+        attend_BTS: Tensor | Sequence[Stretch] | None,
         cache: KeyValueCache | FixedCache | None,
         sights: Sequence[Sight],
     ) -> Tensor:
         rotation = _rotation(positions_BT, self.config, embeddings_BTC.dtype)
-        mask_B1TS = None if attend_BTS is None else attend_BTS[:, None]
+        mask_B1TS = attend_BTS[:, None] if isinstance(attend_BTS, Tensor) else attend_BTS
         hidden_BTC = embeddings_BTC
         for index, layer in enumerate(self.layers):
             sight = sights[index // self.config.synchronizer_every] if sights else None
@@ -326,7 +349,7 @@ class DecoderLayer(nn.Module):
         self,
         hidden_BTC: Tensor,
         rotation: tuple[Tensor, Tensor],
-        mask_B1TS: Tensor | None,
+        mask_B1TS: Tensor | Sequence[Stretch] | None,
         cache: KeyValueCache | FixedCache | None,
         index: int,
         sight: Sight | None,
@@ -355,7 +378,7 @@ class GroupedQueryAttention(nn.Module):
         self,
         hidden_BTC: Tensor,
         rotation: tuple[Tensor, Tensor],
-        mask_B1TS: Tensor | None,
+        mask_B1TS: Tensor | Sequence[Stretch] | None,
         cache: KeyValueCache | FixedCache | None,
         index: int,
     ) -> Tensor:
@@ -365,15 +388,33 @@ class GroupedQueryAttention(nn.Module):
         value_BKSD = self._heads(self.value(hidden_BTC))
         if cache is not None:
             key_BKSD, value_BKSD = cache.write(index, key_BKSD, value_BKSD)
-        mixed_BNTD = F.scaled_dot_product_attention(
-            query_BNTD,
-            key_BKSD,
-            value_BKSD,
-            attn_mask=mask_B1TS,
-            is_causal=mask_B1TS is None and query_BNTD.shape[2] > 1,
-            enable_gqa=self.is_grouped,
-        )
+        if mask_B1TS is None or isinstance(mask_B1TS, Tensor):
+            is_causal = mask_B1TS is None and query_BNTD.shape[2] > 1
+            mixed_BNTD = self._mix(query_BNTD, key_BKSD, value_BKSD, mask_B1TS, is_causal=is_causal)
+        else:
+            mixed_BNTD = self._mix_stretches(query_BNTD, key_BKSD, value_BKSD, mask_B1TS)
         return self.output(mixed_BNTD.transpose(1, 2).flatten(2))
+
+    def _mix_stretches(
+        self, query_1NTD: Tensor, key_1KTD: Tensor, value_1KTD: Tensor, stretches: Sequence[Stretch]
+    ) -> Tensor:
+        parts: list[Tensor] = []
+        for begin, end, shared, mask_TS in stretches:
+            keys, values = (
+                torch.cat([each_1KTD[:, :, :shared], each_1KTD[:, :, begin:end]], 2)
+                if shared
+                else each_1KTD[:, :, begin:end]
+                for each_1KTD in (key_1KTD, value_1KTD)
+            )
+            parts.append(self._mix(query_1NTD[:, :, begin:end], keys, values, mask_TS, is_causal=mask_TS is None))
+        return torch.cat(parts, 2)
+
+    def _mix(
+        self, query_BNTD: Tensor, key_BKSD: Tensor, value_BKSD: Tensor, mask: Tensor | None, *, is_causal: bool
+    ) -> Tensor:
+        return F.scaled_dot_product_attention(
+            query_BNTD, key_BKSD, value_BKSD, attn_mask=mask, is_causal=is_causal, enable_gqa=self.is_grouped
+        )
 
     def _heads(self, projected_BTX: Tensor) -> Tensor:
         B, T, _ = projected_BTX.shape

@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import torch
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 from mmi_agent.errors import ConfigError, ShapeError
 from mmi_agent.models.feature_synchronizer import PictureMemory
 from mmi_agent.models.image_decoder import ImageDecoder, ImageDecoderConfig
-from mmi_agent.models.language_decoder import LanguageDecoder, LanguageDecoderConfig
+from mmi_agent.models.language_decoder import LanguageDecoder, LanguageDecoderConfig, Stretch
 from mmi_agent.models.perceiver_resampler import PerceiverResamplerConfig
 from mmi_agent.models.vision_encoder import VisionEncoderConfig
 from mmi_agent.models.visual_tokenizer import VisualFeatures, VisualTokenizer
@@ -95,10 +96,20 @@ class RowLayout(NamedTuple):
 
     positions: Tensor
     """(B, T), where each token stands in its document."""
-    attends: Tensor
-    """(B, T, T), true where a token attends to a token."""
     document: Tensor
-    """(B, T), the number of the document: a token looks at the pictures of its own."""
+    """(B, T), the number of the document, from 1 on: a token attends to its own, and looks at its pictures. 0 is what
+    begins a row for all, and what fills it up."""
+
+    def attends(self) -> Tensor | list[Stretch]:
+        """What a token attends to, as `LanguageDecoder.forward` takes it."""
+        if len(self.document) == 1:
+            lengths = torch.unique_consecutive(self.document[0], return_counts=True)[1]
+            ends = [0, *accumulate(int(length) for length in lengths)]
+            shared = ends[1] if self.document[0, 0] == 0 else 0
+            device = self.document.device
+            return [Stretch.of(begin, end, shared if begin else 0, device) for begin, end in pairwise(ends)]
+        reader_BT1, read_B1S = self.document[..., None], self.document[:, None]
+        return ((reader_BT1 == read_B1S) | (read_B1S == 0)).tril()
 
 
 class Reading(NamedTuple):
@@ -199,9 +210,7 @@ class MMInterleavedModel(nn.Module):
         begin_11 = torch.tensor([[self.config.begin_of_image]], device=seen.tokens.device)
         return torch.cat([self.embed(begin_11), seen.tokens[index][None]], 1)
 
-    def merge(
-        self, ids_BT: Tensor, seen: VisualFeatures | None, document_BT: Tensor | None = None
-    ) -> InterleavedBatch:
+    def merge(self, ids_BT: Tensor, seen: VisualFeatures | None, document_BT: Tensor | None = None) -> InterleavedBatch:
         """Puts visual tokens in their places and finds out which token looks at which picture.
 
         A token looks at the pictures of its own document whose visual tokens have begun: a picture's own visual
@@ -283,7 +292,7 @@ class MMInterleavedModel(nn.Module):
             batch.embeddings,
             pictures=batch.pictures,
             visible_BTI=batch.visible,
-            attend_BTS=layout.attends,
+            attend_BTS=layout.attends(),
             positions_BT=layout.positions,
         )
 
