@@ -9,6 +9,7 @@ from mmi_agent.cli.environments import list_environments
 from mmi_agent.cli.errors import guarded
 from mmi_agent.cli.evaluate import evaluate
 from mmi_agent.cli.generate import generate
+from mmi_agent.cli.metrics import caption, clip, fid, miou, refer, visdial, vqa
 from mmi_agent.cli.parity import parity
 from mmi_agent.cli.resume import resume
 from mmi_agent.cli.run import run
@@ -30,6 +31,9 @@ _demos = typer.Typer(
     help="Experts that show how tasks are done, to learn from.", no_args_is_help=True, rich_markup_mode=None
 )
 _env = typer.Typer(help="The worlds that a policy can be put into.", no_args_is_help=True, rich_markup_mode=None)
+_metrics = typer.Typer(
+    help="Score captions, answers, boxes and drawn pictures, as papers do.", no_args_is_help=True, rich_markup_mode=None
+)
 _weights = typer.Typer(help="The model's weights: fetch, convert, verify.", no_args_is_help=True, rich_markup_mode=None)
 
 app.command("generate")(guarded(generate))
@@ -38,6 +42,14 @@ app.command("run")(guarded(run))
 app.command("resume")(guarded(resume))
 app.command("view")(guarded(view))
 app.command("eval")(guarded(evaluate))
+app.add_typer(_metrics, name="metrics")
+_metrics.command("caption")(guarded(caption))
+_metrics.command("vqa")(guarded(vqa))
+_metrics.command("refer")(guarded(refer))
+_metrics.command("visdial")(guarded(visdial))
+_metrics.command("fid")(guarded(fid))
+_metrics.command("clip")(guarded(clip))
+_metrics.command("miou")(guarded(miou))
 app.command("parity")(guarded(parity))
 app.add_typer(_demos, name="demos")
 _demos.command("collect")(guarded(collect_demos))

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -18,6 +19,7 @@ __all__ = ["INTERRUPTED", "guarded"]
 INTERRUPTED = 130
 """What a process ended by Ctrl-C exits with: 128 and the number of SIGINT."""
 
+_AS_WRITTEN = re.compile(r"\n(Examples:|Files:)\n")
 _Debug = Annotated[bool, typer.Option("--debug", help="Show the whole trace of an error.")]
 
 
@@ -49,9 +51,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
     signature = inspect.signature(command)
     option = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_Debug)
     run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), option])  # type: ignore[attr-defined]
-    run.__doc__ = (inspect.getdoc(command) or "").replace(
-        "\nExamples:\n", "\n\b\nExamples:\n"
-    )  # \b: not to be refilled
+    run.__doc__ = _AS_WRITTEN.sub("\n\b\n\\1\n", inspect.getdoc(command) or "")  # \b: not to be refilled
     run.__annotations__ = {**command.__annotations__, "debug": _Debug}
     return run
 
