@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -103,8 +103,8 @@ class RowLayout(NamedTuple):
     def attends(self) -> Tensor | list[Stretch]:
         """What a token attends to, as `LanguageDecoder.forward` takes it."""
         if len(self.document) == 1:
-            lengths = torch.unique_consecutive(self.document[0], return_counts=True)[1]
-            ends = [0, *accumulate(int(length) for length in lengths)]
+            changes = (self.document[0].diff() != 0).nonzero().flatten()
+            ends = [0, *(int(change) + 1 for change in changes), self.document.shape[1]]
             shared = ends[1] if self.document[0, 0] == 0 else 0
             device = self.document.device
             return [Stretch.of(begin, end, shared if begin else 0, device) for begin, end in pairwise(ends)]
