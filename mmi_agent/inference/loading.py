@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from mmi_agent.checkpoints.adapters import AdapterManifest, holds_adapter, put_on
 from mmi_agent.checkpoints.converted import MODEL, default_folder, load_converted, load_converted_tokenizer
 from mmi_agent.checkpoints.files import MANIFEST, Manifest, read_manifest
 from mmi_agent.checkpoints.smollm2 import ensure_smollm2, load_language_weights, load_tokenizer
@@ -22,6 +23,7 @@ from mmi_agent.pictures import MemoryPictures, PictureStore
 __all__ = ["MMInterleaved"]
 
 _VICUNA_END = "</s>"
+_TRAINED = Path(__file__).parent.parent / "checkpoints" / "trained"  # an adapter for a preset, by its name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,7 @@ class MMInterleaved:
         bits: Of the weights in the language decoder's layers; None where they are of the model's dtype.
         offload: Whether the image decoder is kept off the device while nothing is drawn.
         compiled: What documents read single tokens with, if `compile` was called.
+        adapter: What is known of the weights that were trained on top; None for the bare preset.
     """
 
     name: str
@@ -47,6 +50,7 @@ class MMInterleaved:
     bits: int | None = None
     offload: bool = False
     compiled: CompiledDecoder | None = None
+    adapter: AdapterManifest | None = None
 
     @classmethod
     def from_pretrained(
@@ -74,7 +78,9 @@ class MMInterleaved:
             draws: Whether the image decoder is wanted. Without it the model reads and writes text, and is there
                 seconds sooner.
             offload: Whether the image decoder stays on the CPU, and is brought to the device for each drawing.
-            weights: Where the language weights of `small` are; None looks in the cache and fetches them once.
+            weights: A folder of weights that `mmi train` made on top of these; "base" goes without the ones that come
+                with a preset. For `small` also where its language weights are: None looks in the cache and fetches
+                them once.
             progress: Told what is being done while it takes long.
             seed: Of the weights that are not trained.
 
@@ -84,8 +90,7 @@ class MMInterleaved:
             ConfigError: If weights are given for anything but `small`, or these bits cannot be had here.
             MissingDependencyError: If bits are given and torchao is not installed.
         """
-        if weights is not None and name != "small":
-            raise ConfigError(f"weights {weights!r} were given for {str(name)!r}: only 'small' takes its own from afar")
+        adapter, weights = _adapter_and_source(str(name), weights)
         folder = default_folder() if name == "full" else Path(name)
         if (folder / MANIFEST).is_file():
             straight_to = device if bits is None and not offload else "cpu"
@@ -98,6 +103,8 @@ class MMInterleaved:
             raise CheckpointError(f"{folder} has no {MANIFEST}: make it one with mmi weights convert")
         else:
             raise UnknownNameError.among("preset or folder", str(name), PRESETS)
+        if adapter is not None:
+            loaded = loaded._with_adapter(adapter)
         if bits is not None:
             quantize(loaded.model.decoder, bits, device=device)
         _bring(loaded.model, device, offload=offload)
@@ -140,6 +147,12 @@ class MMInterleaved:
         fingerprint = _fingerprint(model.config, manifest, None)
         return cls(name=name, model=model, tokenizer=tokenizer, sees=True, fingerprint=fingerprint)
 
+    def _with_adapter(self, folder: Path) -> "MMInterleaved":
+        manifest = put_on(self.model, folder)
+        files = sorted(record.sha256 for record in manifest.files.values())
+        fingerprint = hashlib.sha256(repr((self.fingerprint, files)).encode()).hexdigest()
+        return replace(self, adapter=manifest, fingerprint=fingerprint)
+
     @property
     def caution(self) -> str:
         """What whoever reads its texts and looks at its pictures has to know; empty for a trained model."""
@@ -170,6 +183,21 @@ class MMInterleaved:
             pictures: Likewise.
         """
         return replace(self, compiled=CompiledDecoder(self.model.decoder, tokens=tokens, pictures=pictures))
+
+
+def _adapter_and_source(name: str, weights: str | None) -> tuple[Path | None, str | None]:
+    """What `weights` means for a preset: the adapter to put on, and where language weights come from."""
+    shipped = _TRAINED / name if holds_adapter(_TRAINED / name) else None
+    if weights is None or weights == "base":
+        return (None if weights else shipped), None
+    if holds_adapter(Path(weights)):
+        return Path(weights), None
+    if name != "small":
+        raise ConfigError(
+            f"weights {weights!r} for {name!r}: expected 'base', or a folder that mmi train export made; only 'small' "
+            "takes language weights from elsewhere"
+        )
+    return shipped, weights
 
 
 def _bring(model: MMInterleavedModel, device: torch.device | str, *, offload: bool) -> None:

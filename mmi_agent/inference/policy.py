@@ -31,7 +31,7 @@ _FINISH_MARGIN = 3.0  # nats by which every further act must make the instructio
 def load_policy(
     preset: str = "small",
     *,
-    strategy: Strategy = "channel",
+    strategy: Strategy | None = None,
     weights: str | None = None,
     look: bool | None = None,
     temperature: float = 0.0,
@@ -42,8 +42,8 @@ def load_policy(
 
     Args:
         preset: "tiny" or "small".
-        strategy: "channel" or "decode".
-        weights: Where the language weights are; None looks in the cache and fetches them once.
+        strategy: "channel" or "decode"; None is "decode" for weights that were trained to call tools.
+        weights: What `MMInterleaved.from_pretrained` takes.
         look: Whether the screenshot goes into the prompt; None says so where the preset's eyes are of any use.
         temperature: Of thoughts and of decoded calls; 0 takes the likeliest.
         reuse: Whether a step keeps what an earlier step has read; off only to measure what that is worth.
@@ -54,6 +54,7 @@ def load_policy(
         CheckpointError: If weights are missing or damaged.
     """
     loaded = MMInterleaved.from_pretrained(preset, draws=False, weights=weights, progress=progress)
+    strategy = strategy or ("decode" if loaded.adapter else "channel")
     return ModelPolicy(loaded, strategy=strategy, look=look, temperature=temperature, reuse=reuse)
 
 
@@ -77,7 +78,8 @@ class ModelPolicy:
         temperature: float = 0.0,
         reuse: bool = True,
     ) -> None:
-        self.name = f"{loaded.name}:{strategy}" + (":look" if look else "")
+        bare = ["base"] if loaded.name == "small" and loaded.adapter is None else []
+        self.name = ":".join([loaded.name, *bare, strategy, *(["look"] if look else [])])
         self.usage: dict[str, int] = {}
         self._loaded = loaded
         self._strategy = strategy
