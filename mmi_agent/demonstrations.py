@@ -264,7 +264,7 @@ def _attempt(plan: DemonstrationPlan, demonstration: Demonstration) -> Attempt:
         shutil.rmtree(unfinished, ignore_errors=True)
     if run.status == "error":
         _WORLD.drop()  # it may be what broke
-    return Attempt(demonstration=demonstration, kept=kept, steps=run.steps, reason=run.reason)
+    return Attempt(demonstration=demonstration, kept=kept, steps=run.steps, reason=run.answer or run.reason)
 
 
 def _move(source: Path, target: Path) -> None:

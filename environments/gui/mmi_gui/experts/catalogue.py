@@ -6,6 +6,7 @@ from mmi_gui.experts import clicking as c
 from mmi_gui.experts import forms as f
 from mmi_gui.experts import mail as m
 from mmi_gui.experts import picking as p
+from mmi_gui.experts import planning
 from mmi_gui.experts import reading as r
 from mmi_gui.experts.page import Expert
 
@@ -102,5 +103,21 @@ EXPERTS: Mapping[str, Expert] = {
     "ascending-numbers": r.ascending_numbers,
     "scroll-text": r.last_word,
     "scroll-text-2": r.scroll_text,
+    "daily-calendar": planning.create_event,
+    "book-flight-nodelay": planning.book_flight,
+    "choose-date": p.calendar,
+    "choose-date-nodelay": p.calendar,
+    "click-button-sequence": c.button_sequence,
+    "click-collapsible-2": c.find_in_sections,
+    "click-collapsible-2-nodelay": c.find_in_sections,
+    "click-tab": c.open_tab,
+    "click-test-2": c.click_button("Click button (.*?)\\.?$"),
+    "email-inbox-important": m.inbox,
+    "email-inbox-star-reply": m.inbox,
+    "enter-password": f.new_password,
+    "enter-text-dynamic": f.enter_text,
+    "form-sequence-2": f.radio_and_number,
+    "sign-agreement": f.agreement,
+    "simple-algebra": r.algebra,
 }
-"""An expert for each task that is demonstrated."""
+"""An expert for each task that is demonstrated; those that are held out show only that they can be solved."""

@@ -6,6 +6,7 @@ from mmi_agent.types import Element
 from mmi_gui.experts.page import Act, Expert, Page, choose, click, press_keys, wait
 
 __all__ = [
+    "button_sequence",
     "checkboxes",
     "click_button",
     "click_link",
@@ -13,12 +14,14 @@ __all__ = [
     "collapsible",
     "dialog",
     "dialog_button",
+    "find_in_sections",
     "focus",
     "list_choice",
     "menu",
     "menu_item",
     "number_checkboxes",
     "only_button",
+    "open_tab",
     "option",
     "scroll_list",
     "similar_words",
@@ -53,6 +56,29 @@ def click_button(pattern: str) -> Expert:
 def only_button(page: Page) -> Iterator[Act]:
     """Clicks the button that is there."""
     yield click(page.one("button"))
+
+
+def button_sequence(page: Page) -> Iterator[Act]:
+    """Clicks one button, then another."""
+    yield from click_button("Click button (.*?),")(page)
+    yield from click_button("then click button (.*?)\\.")(page)
+
+
+def open_tab(page: Page) -> Iterator[Act]:
+    """Clicks the tab that the instruction names."""
+    yield click(page.one("tab", name=page.asked("Click on (.*?)\\.$")))
+
+
+def find_in_sections(page: Page) -> Iterator[Act]:
+    """Opens section after section until the word is there that the instruction quotes, and clicks it."""
+    wanted = page.quoted[0]
+    for section in [tab.name for tab in page.all("tab")]:
+        yield click(page.one("tab", name=section), f'the section "{section}"', verb="Expand")
+        if "below" in page.observation.text:
+            yield wait("Wait for the section to open.")
+        if page.sees("generic", name=wanted):
+            break
+    yield from click_link(page)
 
 
 def click_link(page: Page) -> Iterator[Act]:

@@ -5,9 +5,19 @@ from collections.abc import Iterator
 
 from mmi_agent.types import Element
 from mmi_gui.experts.clicking import submit
-from mmi_gui.experts.page import Act, Expert, Page, click, first, type_text, wait
+from mmi_gui.experts.page import Act, Expert, Page, click, first, scroll, type_text, wait
 
-__all__ = ["autocomplete", "enter_text", "login", "movie_search", "phone_book", "search_engine"]
+__all__ = [
+    "agreement",
+    "autocomplete",
+    "enter_text",
+    "login",
+    "movie_search",
+    "new_password",
+    "phone_book",
+    "radio_and_number",
+    "search_engine",
+]
 
 _ORDINAL = r"(\d+)(?:st|nd|rd|th)"
 
@@ -38,6 +48,34 @@ def login(button: str) -> Expert:
         yield submit(page, button)
 
     return expert
+
+
+def new_password(page: Page) -> Iterator[Act]:
+    """Types a password into both fields, and submits."""
+    for name in ("password", "verify"):
+        yield type_text(page.one("textbox", name=name), page.quoted[0].strip())
+    yield submit(page)
+
+
+def radio_and_number(page: Page) -> Iterator[Act]:
+    """Selects a radio button and types a number into a field, each by its place, and submits."""
+    radio, field = page.asked(r"the (\w+) radio button"), page.asked(r"the (\w+) textbox")
+    yield click(page.all("radio")[int(radio[0]) - 1], f"the {radio} radio button", verb="Select")
+    yield type_text(page.all("textbox")[int(field[0]) - 1], page.quoted[0], f"the {field} text field")
+    yield submit(page)
+
+
+def agreement(page: Page) -> Iterator[Act]:
+    """Scrolls an agreement to its end, signs it, and agrees or cancels; or cancels at once."""
+    if page.quoted:
+        name, button = page.quoted
+        while "disabled" in page.one("textbox", name="Name").states:
+            text = page.one("textbox", name="text-area")
+            yield scroll("down", "Scroll the text down to the bottom.", mark=text.mark, amount=3000)
+        yield type_text(page.one("textbox", name="Name"), name)
+        yield submit(page, button)
+    else:
+        yield submit(page, "Cancel")
 
 
 def movie_search(page: Page) -> Iterator[Act]:

@@ -16,7 +16,7 @@ _MOST_SCROLLS = 12
 class _Errand(NamedTuple):
     """What is to be done with an email: `text` is the reply, or whom it is forwarded to."""
 
-    deed: Literal["delete", "important", "reply", "forward"]
+    deed: Literal["delete", "star", "reply", "forward"]
     sender: str
     text: str = ""
 
@@ -28,14 +28,14 @@ def inbox(page: Page) -> Iterator[Act]:
         return _done(page, _Errand("reply", sender, page.quoted[0].strip()))
     if " forward that email to " in page.instruction:
         return _done(page, _Errand("forward", sender, page.asked(r"forward that email to (.*?)\.?$")))
-    return _done(page, _Errand("delete" if "trash" in page.instruction else "important", sender))
+    return _done(page, _Errand("delete" if "trash" in page.instruction else "star", sender))
 
 
 def inbox_freely_told(page: Page) -> Iterator[Act]:
     """Does what the instruction says in anybody's words; what they mean is asked of the page."""
     told: dict[str, str] = page.ask("core.currentFields")
     deed = told.get("task", "forward")
-    assert deed in ("delete", "important", "reply", "forward")
+    assert deed in ("delete", "star", "reply", "forward")
     return _done(page, _Errand(deed, told["by"], told.get("to") or told.get("message") or ""))
 
 
@@ -45,7 +45,7 @@ def _done(page: Page, errand: _Errand) -> Iterator[Act]:
     yield click(page.one("generic", name=errand.sender), f'the email by "{errand.sender}"', verb="Open")
     if errand.deed == "delete":
         yield click(page.one("generic", name="trash"), 'the icon "trash"')
-    elif errand.deed == "important":
+    elif errand.deed == "star":
         yield click(page.one("generic", name="star"), 'the icon "star"')
     elif errand.deed == "reply":
         yield click(page.one("generic", name="Reply"))

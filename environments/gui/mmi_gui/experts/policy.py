@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from mmi_agent.errors import PolicyError
 from mmi_agent.policy import Context
 from mmi_agent.tool import FINISH
 from mmi_agent.types import Block, Text, ToolCall
@@ -31,9 +32,17 @@ class ExpertPolicy:
         if context.step == 0:
             self._page.instruction = context.instruction
             self._acts = self._expert(self._page)
-        act = next(self._acts, None)
+        try:
+            act = next(self._acts, None)
+        except PolicyError as error:
+            yield _give_up(str(error))
+            return
         if act is None:
-            yield ToolCall(name=FINISH.name, arguments={"answer": "done"})
+            yield _give_up("the expert did all that it knows")
             return
         yield Text(text=act.thought)
         yield act.call
+
+
+def _give_up(reason: str) -> ToolCall:
+    return ToolCall(name=FINISH.name, arguments={"answer": reason})

@@ -8,6 +8,7 @@ from mmi_gui.experts.clicking import submit
 from mmi_gui.experts.page import Act, Page, click, press_keys, scroll, type_text
 
 __all__ = [
+    "algebra",
     "arithmetic",
     "ascending_numbers",
     "buy_ticket",
@@ -43,6 +44,21 @@ def arithmetic(page: Page) -> Iterator[Act]:
     left, sign, right, _ = page.one("text").name.split()
     result = _OPERATIONS[sign](int(left), int(right))
     yield type_text(page.one("textbox"), str(result), "the text field", why=f"{left} {sign} {right} = {result}.")
+    yield submit(page)
+
+
+def algebra(page: Page) -> Iterator[Act]:
+    """Types what x is, and submits."""
+    equation = page.all("text")[0].name
+    left, sign, right, _, result = equation.split()
+    known = int(left if right == "x" else right)
+    if sign == "+":
+        working, x = f"{result} - {known}", int(result) - known
+    elif right == "x":
+        working, x = f"{known} - {result}", known - int(result)
+    else:
+        working, x = f"{result} + {known}", int(result) + known
+    yield type_text(page.one("textbox"), str(x), "the text field", why=f"x = {working} = {x}.")
     yield submit(page)
 
 
