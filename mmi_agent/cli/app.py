@@ -13,6 +13,7 @@ from mmi_agent.cli.metrics import caption, clip, fid, miou, refer, visdial, vqa
 from mmi_agent.cli.parity import parity
 from mmi_agent.cli.resume import resume
 from mmi_agent.cli.run import run
+from mmi_agent.cli.train import export_run, plot_runs, train
 from mmi_agent.cli.view import view
 from mmi_agent.cli.weights import convert_weights, fetch_weights, verify_weights
 
@@ -34,6 +35,7 @@ _env = typer.Typer(help="The worlds that a policy can be put into.", no_args_is_
 _metrics = typer.Typer(
     help="Score captions, answers, boxes and drawn pictures, as papers do.", no_args_is_help=True, rich_markup_mode=None
 )
+_train = typer.Typer(rich_markup_mode=None)
 _weights = typer.Typer(help="The model's weights: fetch, convert, verify.", no_args_is_help=True, rich_markup_mode=None)
 
 app.command("generate")(guarded(generate))
@@ -51,6 +53,10 @@ _metrics.command("fid")(guarded(fid))
 _metrics.command("clip")(guarded(clip))
 _metrics.command("miou")(guarded(miou))
 app.command("parity")(guarded(parity))
+app.add_typer(_train, name="train")
+_train.callback(invoke_without_command=True)(guarded(train))
+_train.command("plot")(guarded(plot_runs))
+_train.command("export")(guarded(export_run))
 app.add_typer(_demos, name="demos")
 _demos.command("collect")(guarded(collect_demos))
 _demos.command("list")(guarded(list_demos))

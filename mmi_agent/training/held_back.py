@@ -31,6 +31,9 @@ class HeldBack(NamedTuple):
     samples: int
     """Samples with a token that counts."""
 
+    def __str__(self) -> str:
+        return f"loss {self.loss:.4f}, {self.accuracy:.1%} of tokens, {self.exact:.1%} of {self.samples} answers right"
+
 
 def is_held_back(source: str, part: float) -> bool:
     """Whether a sample is one of the part that is held back: decided by its name, the same in every run."""

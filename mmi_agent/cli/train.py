@@ -1,0 +1,300 @@
+"""`mmi train`: learns from data, plots how it went, and makes what was learnt into an adapter."""
+
+import os
+import signal
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmi_agent.cli.errors import INTERRUPTED
+from mmi_agent.cli.options import Weights, new_folder
+from mmi_agent.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mmi_agent.checkpoints.adapters import AdapterManifest
+    from mmi_agent.training.runs import RunSettings
+    from mmi_agent.training.trainer import StepReport, Trainer
+
+__all__ = ["export_run", "plot_runs", "train"]
+
+_ADAPTER = "adapter"
+
+
+def train(
+    context: typer.Context,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            metavar="lora|finetune|pretrain",
+            help="lora: small additions to the language model, for a CPU. finetune: everything. pretrain: as the paper "
+            "does, everything but the language model and CLIP's transformer.",
+        ),
+    ] = "lora",
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH[=WEIGHT]",
+            help="A run, a folder of runs, or any data that mmi data show can show; can be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    preset: Annotated[str, typer.Option(metavar="tiny|small|full|DIR", help="The model to train.")] = "small",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="The run's folder; the same command with the same folder goes on.",
+            show_default="a new one below runs/train",
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Steps of the optimiser.", show_default="--epochs decides")
+    ] = None,
+    epochs: Annotated[
+        float | None, typer.Option(metavar="N", min=0.001, help="How often to read all samples.", show_default="1")
+    ] = None,
+    batch_tokens: Annotated[int, typer.Option(metavar="N", min=1, help="Tokens that a step learns from.")] = 8192,
+    row_tokens: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=16, help="Tokens that are read in one piece.", show_default="2048, or the model's window"
+        ),
+    ] = None,
+    rows: Annotated[int, typer.Option(metavar="N", min=1, help="Such pieces that are read at a time.")] = 1,
+    lr: Annotated[
+        float | None,
+        typer.Option("--lr", metavar="RATE", min=0, help="The highest learning rate.", show_default="the recipe's"),
+    ] = None,
+    rank: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Rank of LoRA.", show_default="the recipe's")
+    ] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="eyes|looks|hand|new-tokens|language",
+            help="A part to train besides what the recipe trains; can be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    picture_weight: Annotated[
+        float | None,
+        typer.Option(
+            metavar="W", min=0, help="Of the picture loss; 0 leaves drawing out.", show_default="the recipe's"
+        ),
+    ] = None,
+    look: Annotated[
+        bool | None,
+        typer.Option(
+            "--look/--no-look",
+            help="Whether pictures of runs are read, or only their elements.",
+            show_default="whether the preset sees",
+        ),
+    ] = None,
+    held_back: Annotated[
+        float, typer.Option(metavar="SHARE", min=0, max=0.9, help="Share of samples never trained on, to judge by.")
+    ] = 0.02,
+    look_every: Annotated[int, typer.Option(metavar="N", min=1, help="Judge by them after so many steps.")] = 100,
+    save_every: Annotated[int, typer.Option(metavar="N", min=1, help="Write a checkpoint after so many steps.")] = 50,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the order of samples and all else.")] = 0,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Threads on a CPU.", show_default="one for each core")
+    ] = None,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Compute layers twice rather than keep them: less memory, slower.")
+    ] = False,
+    shard: Annotated[
+        bool, typer.Option("--shard", help="With several processes: share the weights out among them (FSDP).")
+    ] = False,
+    weights: Weights = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Go on with the run in this folder, as it was asked for.", show_default=False),
+    ] = None,
+    trial: Annotated[
+        bool, typer.Option("--try", help="See the losses fall on a handful of samples, in a minute or two.")
+    ] = False,
+) -> None:
+    """Train a model on recorded runs and other data.
+
+    Each step stands in DIR/log.jsonl as it is done. Interrupt it with Ctrl-C, or kill it: the same command goes on from
+    the latest checkpoint, along the same curve. What was learnt is put into DIR/adapter at the end.
+
+    On several GPUs or machines: torchrun --nproc_per_node 8 -m mmi_agent.cli train ... --rows 8
+
+    Examples:
+      mmi train --try
+      mmi train --data demos --epochs 2 --out runs/train/demos
+      mmi train --recipe finetune --data demos=2 --data docs.jsonl=1 --preset small --rows 8 --recompute
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+    if trial:
+        _try()
+        return
+    if resume is not None:
+        from mmi_agent.training.runs import read_settings
+
+        folder, settings = resume, read_settings(resume)
+    else:
+        from mmi_agent.training.runs import RunSettings
+
+        folder = out
+        settings = RunSettings(
+            preset=preset,
+            weights=weights,
+            recipe=recipe,
+            also=tuple(also or ()),
+            rank=rank,
+            learning_rate=lr,
+            picture_weight=picture_weight,
+            data=tuple(data or ()),
+            look=look,
+            steps=steps,
+            epochs=epochs,
+            step_tokens=batch_tokens,
+            row_tokens=row_tokens,
+            rows=rows,
+            held_back=held_back,
+            seed=seed,
+            save_every=save_every,
+            look_every=look_every,
+            checkpoint_layers=recompute,
+            shard=shard,
+        )
+    _train(settings, folder)
+
+
+def plot_runs(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs of mmi train.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The page to write.")] = Path("plot.html"),
+) -> None:
+    """Draw the curves of runs over each other: a page that needs nothing else.
+
+    Examples:
+      mmi train plot runs/train/demos runs/train/demos-2 --out plot.html
+    """
+    from mmi_agent.training.plot import plot
+
+    plot(runs, out)
+    print(out)
+
+
+def export_run(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run of mmi train.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to make.")],
+) -> None:
+    """Make an adapter of what a run has learnt so far: files below 40 MB, and a manifest.
+
+    Examples:
+      mmi train export runs/train/demos --out weights/demos
+    """
+    from mmi_agent.training.runs import export
+
+    _tell(out, export(run, out))
+
+
+def _train(settings: "RunSettings", folder: Path | None) -> None:
+    from mmi_agent.training.runs import begin, export
+
+    leads = os.environ.get("RANK", "0") == "0"
+    if folder is None:
+        if not leads or int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise ConfigError("several processes need one folder: give --out")
+        settings.make_recipe()  # before a folder is made in vain
+        folder = new_folder(Path("runs/train"), f"{settings.preset}-{settings.recipe}")
+    trainer = begin(settings, folder, progress=(lambda line: print(line, file=sys.stderr)) if leads else None)
+    began_at = trainer.state.step
+    if leads and began_at:
+        print(f"going on after step {began_at} of {trainer.plan.steps}", file=sys.stderr)
+    with _stopping_gently(trainer):
+        if leads:
+            _run_with_progress(trainer)
+        else:
+            trainer.run()
+    if not leads:
+        return
+    if not trainer.done:
+        print(f"stopped after step {trainer.state.step}: mmi train --resume {folder} goes on", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED)
+    adapter = folder / _ADAPTER
+    if not adapter.exists():
+        _tell(adapter, export(folder, adapter))
+
+
+@contextmanager
+def _stopping_gently(trainer: "Trainer") -> Generator[None]:
+    """Lets the first Ctrl-C, or a polite end, finish the step and write a checkpoint; the second ends at once."""
+
+    def stop(number: int, _frame: object) -> None:
+        print("finishing this step, then writing a checkpoint", file=sys.stderr)
+        trainer.stop()
+        signal.signal(number, signal.default_int_handler)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run_with_progress(trainer: "Trainer") -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=600) as progress:
+        bar = progress.add_task("steps", total=trainer.plan.steps, completed=trainer.state.step)
+
+        def report(step: "StepReport") -> None:
+            progress.update(bar, completed=step.step, description=_described(step))
+            for line in (*step.broken, *((_skipped(step),) if step.skipped else ())):
+                progress.console.print(line, style="dim", markup=False)
+
+        trainer.run(report, lambda found: progress.console.print(f"held back: {found}", style="dim", markup=False))
+
+
+def _described(step: "StepReport") -> str:
+    pictures = "" if step.picture_loss is None else f", pictures {step.picture_loss:.4f}"
+    return (
+        f"loss {step.text_loss:.4f}{pictures}, {step.tokens_per_s:.0f} tokens/s, "
+        f"{step.samples / step.seconds:.2g} samples/s"
+    )
+
+
+def _skipped(step: "StepReport") -> str:
+    return f"step {step.step} was skipped, its loss or gradient is not finite: {', '.join(step.sources[:3])}"
+
+
+def _try() -> None:
+    from mmi_agent.training.trial import TRIAL_STEPS, run_trial
+
+    def report(step: "StepReport") -> None:
+        if step.step % 10 == 0:
+            print(f"step {step.step} of {TRIAL_STEPS}: {_described(step)}", file=sys.stderr)
+
+    trial = run_trial(report)
+    print(trial)
+    if not trial.fell_enough:
+        print("error: a loss did not fall enough: training does not work here", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _tell(folder: Path, manifest: "AdapterManifest") -> None:
+    size = sum(record.size_bytes for record in manifest.files.values())
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in manifest.figures.items())
+    print(f"{folder}: {manifest.steps} steps, {manifest.samples} samples, {size / 1e6:.1f} MB; {figures}")

@@ -1,0 +1,265 @@
+"""A run as a person asks for it: names and paths become a model, its data and a trainer; a run becomes an adapter."""
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from math import ceil
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from mmi_agent.checkpoints.adapters import AdapterManifest, Dataset, save_adapter, weights_fingerprint
+from mmi_agent.data.mixing import Mixture, parse_weighted
+from mmi_agent.data.readers import Reader, fingerprint, open_data
+from mmi_agent.errors import CheckpointError, ConfigError
+from mmi_agent.inference.loading import MMInterleaved
+from mmi_agent.training.checkpoint import latest, load
+from mmi_agent.training.log import read_log
+from mmi_agent.training.recipes import Recipe, recipe
+from mmi_agent.training.supply import MixedSupply, Packing
+from mmi_agent.training.trainer import CHECKPOINTS, Plan, Trainer
+from mmi_agent.whole_file import write_whole
+
+__all__ = ["RunSettings", "begin", "export", "read_settings"]
+
+_SETTINGS = "run.json"
+_HELD_BACK_SAMPLES = 200  # read at each look
+_ROW_TOKENS = 2048
+_LAST_STEPS = 20
+
+
+class RunSettings(BaseModel):
+    """All that was asked of a run; `RUN/run.json`.
+
+    Attributes:
+        preset: The model.
+        weights: Where its language weights come from; see `MMInterleaved.from_pretrained`.
+        recipe: The recipe's name.
+        also: Parts that are trained besides.
+        rank: Of LoRA; None for the recipe's.
+        learning_rate: None for the recipe's.
+        picture_weight: Of the picture loss; None for the recipe's.
+        data: Files and folders, each maybe with "=weight".
+        look: Whether pictures of runs go in; None if the model sees.
+        steps: Optimiser steps; None follows from `epochs`.
+        epochs: How often all samples are read, about; None with `steps`.
+        step_tokens: See `Packing`, as for the next three.
+        row_tokens: None for the model's window or 2048, whichever is less.
+        rows: Rows that are read at a time.
+        held_back: Part that is not trained on.
+        seed: See `Plan`, as for the rest.
+        save_every: See `Plan`.
+        look_every: See `Plan`.
+        checkpoint_layers: See `Plan`.
+        shard: See `Plan`.
+        datasets: What was found of the data.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preset: str = "small"
+    weights: str | None = None
+    recipe: str = "lora"
+    also: tuple[str, ...] = ()
+    rank: int | None = None
+    learning_rate: float | None = None
+    picture_weight: float | None = None
+    data: tuple[str, ...]
+    look: bool | None = None
+    steps: int | None = None
+    epochs: float | None = None
+    step_tokens: int = 8192
+    row_tokens: int | None = None
+    rows: int = 1
+    held_back: float = 0.02
+    seed: int = 0
+    save_every: int = 100
+    look_every: int = 100
+    checkpoint_layers: bool = False
+    shard: bool = False
+    datasets: tuple[Dataset, ...] = ()
+
+    def make_recipe(self) -> Recipe:
+        """The recipe with what was asked to be different.
+
+        Raises:
+            UnknownNameError: If there is no such recipe or part.
+            ConfigError: If a rank is given to a recipe without LoRA.
+        """
+        made = recipe(self.recipe).also(self.also)
+        if self.rank is not None:
+            if made.lora is None:
+                raise ConfigError(f"the recipe {self.recipe!r} has no LoRA to give rank {self.rank}: expected lora")
+            made = replace(made, lora=replace(made.lora, rank=self.rank, alpha=2.0 * self.rank))
+        if self.learning_rate is not None:
+            made = replace(made, learning_rate=self.learning_rate)
+        return made if self.picture_weight is None else replace(made, picture_weight=self.picture_weight)
+
+
+class _Opened(NamedTuple):
+    reader: Reader
+    weight: float | None
+    fingerprint: str
+
+
+def begin(settings: RunSettings, folder: Path, *, progress: Callable[[str], None] | None = None) -> Trainer:
+    """Makes ready a run in a folder, or one that was begun there.
+
+    Args:
+        settings: What is asked.
+        folder: The run's.
+        progress: Told what is being done while it takes long.
+
+    Returns:
+        The trainer, at the latest checkpoint where there is one.
+
+    Raises:
+        ConfigError: If what is asked does not fit together, or the folder holds another run.
+        DataError: If the data cannot be used.
+        CheckpointError: If weights or a checkpoint are missing or damaged, or the folder cannot be written.
+        UnknownNameError: If something is asked for that there is not.
+    """
+    say = progress or _silent
+    made = settings.make_recipe()
+    say(f"loading {settings.preset}")
+    draws = made.picture_weight > 0
+    loaded = MMInterleaved.from_pretrained(settings.preset, draws=draws, weights=settings.weights, progress=progress)
+    say("reading the data")
+    opened = _open(settings, look=loaded.sees if settings.look is None else settings.look)
+    readers = [each.reader for each in opened]
+    supply = MixedSupply(
+        Mixture([(each.reader, each.weight) for each in opened], seed=settings.seed),
+        data=[each.fingerprint for each in opened],
+        tokenizer=loaded.tokenizer,
+        config=loaded.model.config,
+        packing=_packing(settings, loaded),
+        draws=draws,
+    )
+    steps = settings.steps
+    if steps is None:
+        steps = max(1, ceil((settings.epochs or 1.0) * supply.tokens_of(readers) / settings.step_tokens))
+    trainer = Trainer(
+        loaded.model,
+        base=weights_fingerprint(loaded.model),
+        recipe=made,
+        plan=Plan(
+            steps=steps,
+            seed=settings.seed,
+            save_every=settings.save_every,
+            look_every=settings.look_every,
+            checkpoint_layers=settings.checkpoint_layers,
+            shard=settings.shard,
+        ),
+        supply=supply,
+        folder=folder,
+        held_back=supply.held_back(readers, most=_HELD_BACK_SAMPLES),
+    )
+    if trainer.processes.leads:
+        _write_settings(settings.model_copy(update={"datasets": tuple(map(_dataset, opened))}), folder)
+    return trainer
+
+
+def read_settings(folder: Path) -> RunSettings:
+    """Reads what was asked of a run.
+
+    Raises:
+        ConfigError: If the folder is none of a run.
+    """
+    try:
+        return RunSettings.model_validate_json((folder / _SETTINGS).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ConfigError(f"{folder} is no run of mmi train: expected a readable {_SETTINGS} in it") from error
+
+
+def export(folder: Path, out: Path) -> AdapterManifest:
+    """Makes an adapter of a run's latest checkpoint.
+
+    Args:
+        folder: The run's.
+        out: The folder to make.
+
+    Raises:
+        ConfigError: If the folder is none of a run.
+        CheckpointError: If there is no checkpoint, it is damaged, or `out` cannot be made.
+    """
+    settings = read_settings(folder)
+    path = latest(folder / CHECKPOINTS)
+    if path is None:
+        raise CheckpointError(f"{folder} has no checkpoint yet: let it train on")
+    found = load(path)
+    used = TypeAdapter(Recipe).validate_python(found.state.plan["recipe"])
+    manifest = AdapterManifest(
+        preset=settings.preset,
+        base=found.state.base,
+        lora_scale=used.lora.alpha / used.lora.rank if used.lora else None,
+        recipe=TypeAdapter(Recipe).dump_python(used, mode="json"),
+        data=settings.datasets,
+        seed=settings.seed,
+        steps=found.state.step,
+        samples=found.state.counters.samples,
+        tokens=found.state.counters.tokens,
+        commit=_commit(),
+        figures=_figures(folder, found.state.step),
+    )
+    return save_adapter(out, found.weights, manifest)
+
+
+def _open(settings: RunSettings, *, look: bool) -> list[_Opened]:
+    if not settings.data:
+        raise ConfigError("no data was given: expected files or folders after --data")
+    opened: list[_Opened] = []
+    for text in settings.data:
+        path, weight = parse_weighted(text)
+        opened.append(_Opened(open_data(path, look=look), weight, f"{fingerprint(path)} {'look' if look else 'blind'}"))
+    return opened
+
+
+def _dataset(opened: _Opened) -> Dataset:
+    reader = opened.reader
+    return Dataset(name=reader.name, fingerprint=opened.fingerprint, samples=len(reader), weight=opened.weight)
+
+
+def _packing(settings: RunSettings, loaded: MMInterleaved) -> Packing:
+    window = loaded.model.config.decoder.max_positions
+    if settings.row_tokens is not None and settings.row_tokens > window:
+        raise ConfigError(f"rows of {settings.row_tokens} tokens do not fit the window of {settings.preset}, {window}")
+    return Packing(
+        step_tokens=settings.step_tokens,
+        row_tokens=settings.row_tokens or min(window, _ROW_TOKENS),
+        rows=settings.rows,
+        held_back=settings.held_back,
+    )
+
+
+def _write_settings(settings: RunSettings, folder: Path) -> None:
+    try:
+        write_whole(folder / _SETTINGS, settings.model_dump_json(indent=2).encode() + b"\n")
+    except OSError as error:
+        raise CheckpointError(f"cannot write {folder / _SETTINGS}: {error.strerror}") from error
+
+
+def _figures(folder: Path, step: int) -> dict[str, float]:
+    """The mean token loss of the last steps, and what the last look at held back samples found."""
+    entries = [entry for entry in read_log(folder) if entry["step"] <= step]
+    losses = [entry["text_loss"] for entry in entries if entry.get("text_loss") is not None][-_LAST_STEPS:]
+    figures = {"text_loss": sum(losses) / len(losses)} if losses else {}
+    looks = [entry["held_back"] for entry in entries if "held_back" in entry]
+    return figures | ({f"held_back_{name}": value for name, value in looks[-1].items()} if looks else {})
+
+
+def _commit() -> str | None:
+    """The commit of this code; with a plus where files were changed since."""
+    where = Path(__file__).parent
+    try:
+        said = [
+            subprocess.run(["git", *arguments], cwd=where, capture_output=True, text=True, check=True).stdout.strip()
+            for arguments in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+        ]
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return said[0] + ("+" if said[1] else "")
+
+
+def _silent(_line: str) -> None:
+    pass
