@@ -3,6 +3,7 @@
 import typer
 
 from mmi_agent.cli.chat import chat
+from mmi_agent.cli.data import check_data, show_data
 from mmi_agent.cli.demos import collect_demos, list_demos
 from mmi_agent.cli.doctor import doctor
 from mmi_agent.cli.environments import list_environments
@@ -28,6 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+_data = typer.Typer(help="What there is to learn from: show it, check it.", no_args_is_help=True, rich_markup_mode=None)
 _demos = typer.Typer(
     help="Experts that show how tasks are done, to learn from.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -57,6 +59,9 @@ app.add_typer(_train, name="train")
 _train.callback(invoke_without_command=True)(guarded(train))
 _train.command("plot")(guarded(plot_runs))
 _train.command("export")(guarded(export_run))
+app.add_typer(_data, name="data")
+_data.command("show")(guarded(show_data))
+_data.command("check")(guarded(check_data))
 app.add_typer(_demos, name="demos")
 _demos.command("collect")(guarded(collect_demos))
 _demos.command("list")(guarded(list_demos))

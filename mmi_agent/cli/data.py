@@ -1,0 +1,160 @@
+"""`mmi data`: what there is to learn from, shown and checked."""
+
+import json as json_format
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mmi_agent.cli.models import need_model_extra
+from mmi_agent.cli.options import Json
+from mmi_agent.cli.text import printable
+from mmi_agent.errors import DataError
+
+if TYPE_CHECKING:
+    from mmi_agent.data.measuring import Report
+
+__all__ = ["check_data", "show_data"]
+
+_Form = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="trajectory, parts, interleaved, stories, segmentation, grounding or pairs.",
+        show_default="found out from the data",
+    ),
+]
+_Preset = Annotated[
+    str | None,
+    typer.Option(
+        metavar="tiny|small|full",
+        help="The model that is to learn from it: its tokens, its window, its sizes of pictures.",
+        show_default="small if its tokenizer is here, else tiny",
+    ),
+]
+_Window = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Tokens after which a sample is cut off.", show_default="the preset's"),
+]
+_Look = Annotated[bool, typer.Option(help="Of runs: whether their screenshots go in, or only the marked elements.")]
+_Runs = Annotated[
+    Literal["successful", "finished", "all"],
+    typer.Option(help="Which runs are learnt from: finished also takes those that nobody judged."),
+]
+
+
+def show_data(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A file or a folder.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where the page is written.", show_default="DATA's name .html")
+    ] = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="At most so many samples.")] = 20,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Choose them by chance.", show_default="the first ones")
+    ] = None,
+    form: _Form = None,
+    preset: _Preset = None,
+    window: _Window = None,
+    look: _Look = True,
+    runs: _Runs = "successful",
+    open_it: Annotated[bool, typer.Option("--open", help="Open the page in your browser.")] = False,
+    json: Json = False,
+) -> None:
+    """Make one self-contained HTML page of training samples, as the model gets them.
+
+    Every piece in order: text as it stands, markers as chips, pictures in the sizes in which they are read and drawn.
+    What is learnt is coloured; all else is only read. At the top: how many samples there are, and what is broken.
+
+    Examples:
+      mmi data show runs/
+      mmi data show docs_shard_0.jsonl --limit 50 --seed 1 --open
+      mmi data show shard-000.tar --preset tiny --out pairs.html
+    """
+    need_model_extra("data")
+    from mmi_agent.data.measuring import Yardstick
+    from mmi_agent.data.readers import open_data
+    from mmi_agent.data.show import render_samples
+    from mmi_agent.viewer import write_text
+
+    reader = open_data(data, form=form, look=look, runs=runs)
+    text = render_samples(reader, Yardstick.of(preset), window=window, limit=limit, seed=seed)
+    page = out or Path(f"{data.resolve().name}.html")
+    write_text(text, page)
+    print(json_format.dumps({"page": str(page), "form": reader.form, "samples": len(reader)}) if json else page)
+    if open_it:
+        typer.launch(str(page.resolve()))
+
+
+def check_data(
+    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Files or folders.")],
+    form: _Form = None,
+    preset: _Preset = None,
+    window: _Window = None,
+    look: _Look = True,
+    runs: _Runs = "successful",
+    json: Json = False,
+) -> None:
+    """Read training data through, and say how much there is and what of it is broken.
+
+    Exits with 1 if one of them has no sample that can be learnt from.
+
+    Examples:
+      mmi data check runs/
+      mmi data check shards/ captions.tar --window 2048
+    """
+    need_model_extra("data")
+    from rich.console import Console
+
+    from mmi_agent.data.measuring import Yardstick, examine
+    from mmi_agent.data.readers import open_data
+
+    yardstick = Yardstick.of(preset)
+    limit = window or yardstick.window
+    reports: list[Report] = []
+    for path in data:
+        with Console(stderr=True).status(f"reading {path}"):
+            reports.append(examine(open_data(path, form=form, look=look, runs=runs), yardstick, window=limit))
+        if not json:
+            _tell(reports[-1], yardstick.name, limit)
+    if json:
+        print(json_format.dumps([_as_json(report, yardstick.name, limit) for report in reports], indent=2))
+    if hopeless := next((report for report in reports if not report.lengths), None):
+        raise DataError(f"{hopeless.name}: none of its {hopeless.num_broken} samples can be learnt from")
+
+
+def _tell(report: "Report", preset: str, window: int) -> None:
+    print(f"{report.name}: {report.form}, {len(report.lengths)} samples, {report.num_broken} broken")
+    if report.lengths:
+        totals, count = report.totals, len(report.lengths)
+        print(
+            f"  tokens of {preset}: {totals.tokens / count:.0f} a sample, 95 % have at most {report.tokens_at(0.95)}, "
+            f"the longest {report.tokens_at(1)}; {report.beyond_window} are longer than {window} and lose their ends"
+        )
+        print(f"  learnt: {totals.learnt} of {totals.tokens} tokens, {totals.drawn} of {totals.pictures} pictures")
+    for kind in report.by_count():
+        print(printable(f"  {kind.count} broken, as {kind.example.source}: {kind.example.reason}"))
+    sys.stdout.flush()
+
+
+def _as_json(report: "Report", preset: str, window: int) -> dict[str, object]:
+    totals, count = report.totals, len(report.lengths)
+    return {
+        "data": report.name,
+        "form": report.form,
+        "samples": count,
+        "broken": [
+            {"count": kind.count, "source": kind.example.source, "reason": kind.example.reason}
+            for kind in report.by_count()
+        ],
+        "preset": preset,
+        "tokens": totals.tokens,
+        "tokens_learnt": totals.learnt,
+        "tokens_mean": totals.tokens / count if count else 0.0,
+        "tokens_p95": report.tokens_at(0.95),
+        "tokens_max": report.tokens_at(1),
+        "window": window,
+        "beyond_window": report.beyond_window,
+        "pictures": totals.pictures,
+        "pictures_learnt": totals.drawn,
+    }
