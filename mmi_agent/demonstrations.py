@@ -4,14 +4,16 @@ A kept run stands in `<out>/<task>/<seed>/`, whole, as an ordinary trajectory. A
 `<out>/.unfinished/`, so an interrupted collection leaves nothing broken, and the next one goes on with what is missing.
 """
 
+import fcntl
 import multiprocessing
 import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
@@ -73,7 +75,7 @@ class Demonstration:
     @property
     def task(self) -> str:
         """The task alone, without its environment."""
-        return self.environment.partition(":")[2]
+        return self.environment.rpartition(":")[2]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,15 +133,19 @@ class DemonstrationPlan:
         return sum(self.holds(Demonstration(environment=environment, seed=seed)) for seed in self.seeds)
 
 
-def demonstrated_tasks(family: str) -> tuple[list[str], list[str]]:
+def demonstrated_tasks(world: str) -> tuple[list[str], list[str]]:
     """The tasks that an environment has experts for: those to learn from, and those that are held out.
+
+    Args:
+        world: The environment's name without a task.
 
     Raises:
         UnknownNameError: If there is no such environment.
         ConfigError: If it has no experts.
     """
-    build = _demonstrator(family)
-    return sorted(set(build.demonstrated) - set(build.held_out)), sorted(set(build.demonstrated) & set(build.held_out))
+    build, _ = _demonstrator(world)
+    shown, held_out = set(build.demonstrated), set(build.held_out)
+    return sorted(shown - held_out), sorted(shown & held_out)
 
 
 def named_demonstrations(names: Sequence[str], *, held_out: bool = False) -> tuple[str, ...]:
@@ -150,21 +156,23 @@ def named_demonstrations(names: Sequence[str], *, held_out: bool = False) -> tup
         held_out: Whether tasks that are held out may be collected.
 
     Raises:
-        ConfigError: If an environment has no experts, or a task is held out.
+        ConfigError: If nothing is named, an environment has no experts, or a task is held out.
         UnknownNameError: If there is no such environment or task.
     """
     found = [each for name in names for each in _named(name, held_out)]
     if not found:
-        raise ConfigError("no task was named: say gui/miniwob:TASK, or gui/miniwob:all")
+        raise ConfigError("no task was named: say WORLD:TASK as in gui/miniwob:click-test, or WORLD:all")
     return tuple(dict.fromkeys(found))
 
 
 def _named(name: str, held_out: bool) -> list[str]:
-    family, _, task = name.partition(":")
-    build = _demonstrator(family)
-    shown, kept_back = demonstrated_tasks(family)
+    build, task = _demonstrator(name)
+    if task is None:
+        raise ConfigError(f"{name!r} names no task: say {name}:TASK, or {name}:all")
     if task == "all":
-        return [f"{family}:{each}" for each in (*shown, *(kept_back if held_out else ()))]
+        world = name.removesuffix(":all")
+        shown, kept_back = demonstrated_tasks(world)
+        return [f"{world}:{each}" for each in (*shown, *(kept_back if held_out else ()))]
     if task in build.held_out and not held_out:
         raise ConfigError(f"the task {task!r} is held out: nothing is learnt from it; --held-out collects it anyway")
     if task not in build.demonstrated:
@@ -172,11 +180,11 @@ def _named(name: str, held_out: bool) -> list[str]:
     return [name]
 
 
-def _demonstrator(family: str) -> type[Demonstrator]:
-    build, _ = environment_class(family)
+def _demonstrator(name: str) -> tuple[type[Demonstrator], str | None]:
+    build, task = environment_class(name)
     if not hasattr(build, "demonstrated"):
-        raise ConfigError(f"{family!r} has no experts that could show how its tasks are done")
-    return cast("type[Demonstrator]", build)
+        raise ConfigError(f"{name!r} has no experts that could show how its tasks are done")
+    return cast("type[Demonstrator]", build), task
 
 
 def collect(plan: DemonstrationPlan, *, workers: int = 1) -> Iterator[Attempt]:
@@ -190,23 +198,39 @@ def collect(plan: DemonstrationPlan, *, workers: int = 1) -> Iterator[Attempt]:
         Each attempt, once its run is kept or removed.
 
     Raises:
-        TrajectoryError: If the folder cannot be written.
+        TrajectoryError: If the folder cannot be written, or another process collects into it.
         AgentError: If a worker dies.
     """
-    shutil.rmtree(plan.out / ".unfinished", ignore_errors=True)
-    remaining = plan.remaining()
-    if not remaining:
-        return
-    with _pool(workers) as pool:
-        futures: list[Future[Attempt]] = [pool.submit(_attempt, plan, each) for each in remaining]
+    with _alone_in(plan.out):
+        remaining = plan.remaining()
+        with _pool(min(workers, max(1, len(remaining)))) as pool:
+            futures: list[Future[Attempt]] = [pool.submit(_attempt, plan, each) for each in remaining]
+            try:
+                for future in as_completed(futures):
+                    yield future.result()
+            except BrokenProcessPool as error:
+                raise AgentError("a worker died; the same command goes on with what is missing") from error
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _alone_in(out: Path) -> Generator[None]:
+    """Keeps other collections out of the folder, and removes what is unfinished in it before and after."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = (out / ".lock").open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise TrajectoryError(f"another process collects into {out}: wait for it, or name another folder") from None
+    except OSError as error:
+        raise TrajectoryError(f"cannot collect into {out}: {error.strerror}") from error
+    with lock:
+        shutil.rmtree(out / ".unfinished", ignore_errors=True)
         try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool as error:
-            raise AgentError("a worker died; the same command goes on with what is missing") from error
+            yield
         finally:
-            pool.shutdown(cancel_futures=True)
-            shutil.rmtree(plan.out / ".unfinished", ignore_errors=True)
+            shutil.rmtree(out / ".unfinished", ignore_errors=True)
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
