@@ -25,6 +25,7 @@ from mmi_agent.models.mm_interleaved import MMInterleavedModel
 __all__ = [
     "AdapterManifest",
     "Dataset",
+    "fits",
     "holds_adapter",
     "put_on",
     "read_adapter",
@@ -164,6 +165,15 @@ def read_adapter(folder: Path) -> AdapterManifest:
     except ValidationError as error:
         raise CheckpointError(f"{path} is not the manifest of an adapter: expected one of mmi train export") from error
     return manifest
+
+
+def fits(model: MMInterleavedModel, folder: Path) -> bool:
+    """Whether an adapter was trained on these weights.
+
+    Raises:
+        CheckpointError: If it is no adapter, or is damaged.
+    """
+    return weights_fingerprint(model) == read_adapter(folder).base
 
 
 def put_on(model: MMInterleavedModel, folder: Path) -> AdapterManifest:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from mmi_agent.checkpoints.adapters import AdapterManifest, holds_adapter, put_on
+from mmi_agent.checkpoints.adapters import AdapterManifest, fits, holds_adapter, put_on
 from mmi_agent.checkpoints.converted import MODEL, default_folder, load_converted, load_converted_tokenizer
 from mmi_agent.checkpoints.files import MANIFEST, Manifest, read_manifest
 from mmi_agent.checkpoints.smollm2 import ensure_smollm2, load_language_weights, load_tokenizer
@@ -148,10 +148,15 @@ class MMInterleaved:
         return cls(name=name, model=model, tokenizer=tokenizer, sees=True, fingerprint=fingerprint)
 
     def _with_adapter(self, folder: Path) -> "MMInterleaved":
-        manifest = put_on(self.model, folder)
-        files = sorted(record.sha256 for record in manifest.files.values())
-        fingerprint = hashlib.sha256(repr((self.fingerprint, files)).encode()).hexdigest()
-        return replace(self, adapter=manifest, fingerprint=fingerprint)
+        shipped = _TRAINED / self.name
+        is_second = folder != shipped and holds_adapter(shipped) and not fits(self.model, folder)
+        loaded = self
+        for each in (shipped, folder) if is_second else (folder,):  # trained on top of what comes trained
+            manifest = put_on(loaded.model, each)
+            files = sorted(record.sha256 for record in manifest.files.values())
+            fingerprint = hashlib.sha256(repr((loaded.fingerprint, files)).encode()).hexdigest()
+            loaded = replace(loaded, adapter=manifest, fingerprint=fingerprint)
+        return loaded
 
     @property
     def caution(self) -> str:
