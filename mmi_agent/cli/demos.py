@@ -41,7 +41,7 @@ def collect_demos(
     every: Annotated[bool, typer.Option("--all", help="As gui/miniwob:all.")] = False,
     seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Runs of each task.")] = 60,
     first_seed: Annotated[
-        int, typer.Option(metavar="N", min=0, help="The first run's seed; evaluations take those below 1000.")
+        int, typer.Option(metavar="N", min=1000, help="The first run's seed; those below 1000 are for evaluations.")
     ] = 100_000,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the runs go: DIR/TASK/SEED.")] = Path("demos"),
     workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes that run experts side by side.")] = 2,

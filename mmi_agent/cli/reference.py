@@ -29,6 +29,8 @@ _COMMANDS = (
     "train",
     "train plot",
     "train export",
+    "demos collect",
+    "demos list",
     "env list",
     "weights fetch",
     "weights convert",

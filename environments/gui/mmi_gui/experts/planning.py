@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from mmi_agent.types import Element
 from mmi_gui.experts.clicking import submit
-from mmi_gui.experts.page import Act, Page, click, drag, scroll, type_text
+from mmi_gui.experts.page import Act, Page, click, drag, first, scroll, type_text
 from mmi_gui.experts.picking import pick_date
 
 __all__ = ["book_flight", "create_event"]
@@ -34,11 +34,11 @@ def create_event(page: Page) -> Iterator[Act]:
     yield submit(page, "Create")
 
 
-def _free(page: Page, first: int, count: int) -> tuple[Element, Element] | None:
-    """Half hours in a row within four hours from `first` that nothing covers; what is above them is in view too."""
+def _free(page: Page, earliest: int, count: int) -> tuple[Element, Element] | None:
+    """Half hours in a row within four hours from `earliest` that nothing covers; what is above them is in view too."""
     cells = {int(e.name[3:]): e for e in page.all("generic") if re.fullmatch(r"hh-\d+", e.name)}
     events = [e for e in page.all("text", "generic") if not re.fullmatch(r"hh-\d+|\d+[ap]m", e.name)]
-    for start in range(first, first + 9 - count):
+    for start in range(earliest, earliest + 9 - count):
         row = [cells[place] for place in range(start, start + count) if place in cells]
         whole = len(row) == count and all(_is_whole(cell) and not _is_covered(cell, events) for cell in row)
         if whole and start - 3 in cells:
@@ -60,8 +60,9 @@ def book_flight(page: Page) -> Iterator[Act]:
     assert told
     kind, cities, date = told[1], (told[2], told[3]), told[4].rstrip(" .")
     for field, city in zip(("From:", "To:"), cities, strict=True):
-        yield type_text(page.one("textbox", name=field), city)
-        entry = next(e for e in page.all("listitem") if e.name.startswith(city) or e.name.endswith(f"({city})"))
+        name = f"({city})" if re.fullmatch("[A-Z]{3}", city) else city  # the list has the codes in parentheses
+        yield type_text(page.one("textbox", name=field), name)
+        entry = first((e for e in page.all("listitem") if name in e.name), f"airport {name!r}")
         yield click(entry, f'"{entry.name}" in the list', verb="Choose")
     yield from pick_date(page, date)
     yield submit(page, "Search")
