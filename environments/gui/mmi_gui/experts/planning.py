@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from mmi_agent.types import Element
 from mmi_gui.experts.clicking import submit
-from mmi_gui.experts.page import Act, Page, click, drag, first, scroll, type_text
+from mmi_gui.experts.page import Act, Page, click, drag, first, scroll, type_text, wait
 from mmi_gui.experts.picking import pick_date
 
 __all__ = ["book_flight", "create_event"]
@@ -62,6 +62,8 @@ def book_flight(page: Page) -> Iterator[Act]:
     for field, city in zip(("From:", "To:"), cities, strict=True):
         name = f"({city})" if re.fullmatch("[A-Z]{3}", city) else city  # the list has the codes in parentheses
         yield type_text(page.one("textbox", name=field), name)
+        if not page.sees("listitem"):
+            yield wait("Wait for the list to open.")
         entry = first((e for e in page.all("listitem") if name in e.name), f"airport {name!r}")
         yield click(entry, f'"{entry.name}" in the list', verb="Choose")
     yield from pick_date(page, date)
