@@ -6,15 +6,16 @@ from math import isfinite
 from typing import Literal
 
 from mmi_agent.errors import PolicyError, ShapeError
+from mmi_agent.inference.calls import call_schemas, parse_labels
 from mmi_agent.inference.channel import Ranked, Ranker
 from mmi_agent.inference.document import Document, ReadCount
-from mmi_agent.inference.grammar import CallSchema, Grammar
+from mmi_agent.inference.grammar import Grammar
 from mmi_agent.inference.loading import MMInterleaved
 from mmi_agent.inference.prompts import ChatPrompt
 from mmi_agent.inference.sampling import Sampling
 from mmi_agent.policy import Context
-from mmi_agent.tool import FINISH, FunctionTool, Tool, fitting_marks, parameters
-from mmi_agent.types import Block, Observation, Text, ToolCall
+from mmi_agent.tool import FINISH, FunctionTool
+from mmi_agent.types import Block, Text, ToolCall
 
 __all__ = ["ModelPolicy", "Strategy", "load_policy"]
 
@@ -143,7 +144,7 @@ class ModelPolicy:
             for token in piece.ids
         ]
         self._count(ReadCount(0, 0), len(ids))
-        yield grammar.parse_call(tokenizer.decode(ids))
+        yield parse_labels(grammar.parse_call(tokenizer.decode(ids)), context.tools)
 
     def _thought(self, document: Document, seed: int) -> str:
         tokenizer = self._loaded.tokenizer
@@ -157,26 +158,6 @@ class ModelPolicy:
         ids = [token for piece in pieces for token in piece.ids]
         self._count(ReadCount(0, 0), len(ids))
         return tokenizer.decode(ids).strip()
-
-
-def call_schemas(tools: Sequence[Tool], observation: Observation) -> list[CallSchema]:
-    """What the model may call now: each tool's schema, its element fields narrowed to the marks that there are.
-
-    A tool that needs an element of a kind that is not on the screen is left out.
-    """
-    schemas: list[CallSchema] = []
-    for tool in tools:
-        schema = parameters(tool)
-        required = set(schema.get("required", ()))
-        fields = schema.get("properties", {})
-        fitting = {name: fitting_marks(field, observation.elements) for name, field in fields.items()}
-        if any(marks == [] and name in required for name, marks in fitting.items()):
-            continue
-        for name, marks in fitting.items():
-            if marks is not None:
-                fields[name] = {"enum": [*marks, *([] if name in required else [None])]}
-        schemas.append(CallSchema(tool.name, schema))
-    return schemas
 
 
 def _explained(candidates: Sequence[Ranked], stay: float) -> str:

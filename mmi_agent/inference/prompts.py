@@ -13,23 +13,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from mmi_agent.inference.calls import call_text, element_line
 from mmi_agent.inference.document import PictureUnit, Unit
 from mmi_agent.inference.tokenizer import END_OF_TURN, START_OF_TURN, Tokenizer
 from mmi_agent.policy import Context, PastStep
 from mmi_agent.tool import Tool, parameters
-from mmi_agent.types import Element, Observation, Picture, Text, ToolCall
+from mmi_agent.types import Element, Observation, Picture, Text
 
-__all__ = [
-    "ChatPrompt",
-    "Content",
-    "Part",
-    "Special",
-    "call_text",
-    "element_line",
-    "encode_content",
-    "run_parts",
-    "turn",
-]
+__all__ = ["ChatPrompt", "Content", "Part", "Special", "encode_content", "run_parts", "turn"]
 
 _RULES = (
     "You work on a screen for a person. You see the screen as a picture and as a list of marked elements; "
@@ -148,7 +139,7 @@ def _told(context: Context, steps: Sequence[PastStep], *, look: bool) -> Iterato
         *opening, end, newline = turn("assistant")
         yield from map(Part, opening)
         learnt = step.outcome.status == "done"  # what was refused or failed is a part of the run and no example
-        yield from (Part(content, learnt) for content in (*_decided(step), end))
+        yield from (Part(content, learnt) for content in (*_decided(step, context.tools), end))
         yield Part(newline)
         before = step
 
@@ -170,18 +161,6 @@ def _screen(
 
 def _pictures(observation: Observation, *, look: bool) -> list[Content]:
     return [*observation.pictures] if look else []
-
-
-def element_line(element: Element) -> str:
-    """An element in a line: its mark, role and quoted name, and what it holds."""
-    value = f" = {json.dumps(element.value, ensure_ascii=False)}" if element.value else ""
-    states = f" ({', '.join(element.states)})" if element.states else ""
-    return f"[{element.mark}] {element.role} {json.dumps(element.name, ensure_ascii=False)}{value}{states}"
-
-
-def call_text(call: ToolCall) -> str:
-    """A call as the model writes it."""
-    return json.dumps({"tool": call.name, "arguments": call.arguments}, ensure_ascii=False, separators=(",", ":"))
 
 
 def _task_lines(context: Context) -> Iterator[str]:
@@ -220,10 +199,10 @@ def _letters(text: str) -> str:
     return re.sub(r"\W+", "", text)
 
 
-def _decided(step: PastStep) -> Iterator[str]:
+def _decided(step: PastStep, tools: Sequence[Tool]) -> Iterator[str]:
     yield " ".join(" ".join(block.text.split()) for block in step.blocks if isinstance(block, Text))
     yield "\n"
-    yield call_text(step.call) if step.call else ""
+    yield call_text(step.call, tools, step.observation) if step.call else ""
 
 
 def _tool_line(tool: Tool) -> str:

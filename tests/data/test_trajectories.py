@@ -9,7 +9,8 @@ import pytest
 from mmi_agent import Text, ToolCall
 from mmi_agent.data.readers import open_data
 from mmi_agent.data.sample import Broken, Sample
-from mmi_agent.inference.prompts import ChatPrompt, Special, call_text, encode_content
+from mmi_agent.inference.calls import call_text
+from mmi_agent.inference.prompts import ChatPrompt, Special, encode_content
 from mmi_agent.inference.tokenizer import Tokenizer
 from mmi_agent.testing import EchoEnvironment, ScriptedPolicy
 from mmi_agent.types import Picture
@@ -53,7 +54,7 @@ def test_a_run_is_what_its_policy_read_and_wrote_token_for_token(
     assert units[: len(read)] == read
     call = ToolCall(name="send", arguments={})
     assert units[len(read) :] == [
-        *tokenizer.encode(f"\n{call_text(call)}"),
+        *tokenizer.encode(f"\n{call_text(call, last.tools, last.observation)}"),
         tokenizer.end_of_turn,
         *tokenizer.encode("\n"),
     ]
@@ -67,7 +68,7 @@ def test_what_was_decided_is_learnt_and_what_was_refused_is_only_read(tmp_path: 
     texts = "".join(content if isinstance(content, str) else "|" for content in learnt)
     assert all(isinstance(content, (str, Special)) for content in learnt)
     assert texts.split("|") == [
-        'The first word.\n{"tool":"press","arguments":{"mark":1}}',
+        'The first word.\n{"tool":"press","arguments":{"mark":"button olive [1]"}}',
         '\n{"tool":"scroll","arguments":{"rows":1}}',
         f'{SAID}\n{{"tool":"type_text","arguments":{{"text":"fig"}}}}',
         '\n{"tool":"send","arguments":{}}',

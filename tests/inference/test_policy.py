@@ -8,8 +8,9 @@ from mmi_agent.agent.limits import Limits
 from mmi_agent.agent.runtime import Agent
 from mmi_agent.agent.trajectory import read_trajectory
 from mmi_agent.errors import UnknownNameError
+from mmi_agent.inference.calls import call_schemas
 from mmi_agent.inference.loading import MMInterleaved
-from mmi_agent.inference.policy import ModelPolicy, Strategy, call_schemas
+from mmi_agent.inference.policy import ModelPolicy, Strategy
 from mmi_agent.pictures import MemoryPictures
 from mmi_agent.policies import check_policy
 from mmi_agent.policy import Context

@@ -1,0 +1,102 @@
+"""Calls as a model reads and writes them: an element is named as the screen lists it, as in "button Ok [3]".
+
+A small model copies a name well and looks up a number badly. So where a tool wants the mark of an element, the model
+writes the element's whole label, of those that there are; its mark is read off the end.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import JsonValue
+
+from mmi_agent.errors import PolicyError
+from mmi_agent.inference.grammar import CallSchema
+from mmi_agent.tool import Tool, fitting_marks, parameters
+from mmi_agent.types import Element, Observation, ToolCall
+
+__all__ = ["call_schemas", "call_text", "element_label", "element_line", "parse_labels"]
+
+_MAX_NAME = 120  # characters
+
+
+def element_label(element: Element) -> str:
+    """What an element is called: its role, its name in one line, its mark."""
+    name = " ".join(element.name.split())
+    if len(name) > _MAX_NAME:
+        name = f"{name[:_MAX_NAME]}…"
+    return " ".join(filter(None, (element.role, name, f"[{element.mark}]")))
+
+
+def element_line(element: Element) -> str:
+    """An element in a line of a list: its quoted label, and what it holds."""
+    value = f" = {_quoted(element.value)}" if element.value else ""
+    states = f" ({', '.join(element.states)})" if element.states else ""
+    return f"{_quoted(element_label(element))}{value}{states}"
+
+
+def call_schemas(tools: Sequence[Tool], observation: Observation) -> list[CallSchema]:
+    """What the model may call now: each tool's schema, its element fields narrowed to the labels that there are.
+
+    A tool that needs an element of a kind that is not on the screen is left out.
+    """
+    labels = {element.mark: element_label(element) for element in observation.elements}
+    schemas: list[CallSchema] = []
+    for tool in tools:
+        schema = parameters(tool)
+        required = set(schema.get("required", ()))
+        fields = schema.get("properties", {})
+        fitting = {name: fitting_marks(field, observation.elements) for name, field in fields.items()}
+        if any(marks == [] and name in required for name, marks in fitting.items()):
+            continue
+        for name, marks in fitting.items():
+            if marks is not None:
+                fields[name] = {"enum": [*(labels[mark] for mark in marks), *([] if name in required else [None])]}
+        schemas.append(CallSchema(tool.name, schema))
+    return schemas
+
+
+def call_text(call: ToolCall, tools: Sequence[Tool], observation: Observation) -> str:
+    """A call as the model writes it, about what it saw."""
+    fields = _fields(call, tools)
+
+    def written(name: str, value: JsonValue) -> JsonValue:
+        element = observation.element(value) if isinstance(value, int) and _refers(fields.get(name)) else None
+        return element_label(element) if element else value
+
+    arguments = {name: written(name, value) for name, value in call.arguments.items()}
+    return json.dumps({"tool": call.name, "arguments": arguments}, ensure_ascii=False, separators=(",", ":"))
+
+
+def parse_labels(call: ToolCall, tools: Sequence[Tool]) -> ToolCall:
+    """The call that a model wrote, with marks in place of labels.
+
+    Raises:
+        PolicyError: If something else stands where a label must.
+    """
+    fields = _fields(call, tools)
+    arguments = {n: _mark(value) if _refers(fields.get(n)) else value for n, value in call.arguments.items()}
+    return call.model_copy(update={"arguments": arguments})
+
+
+def _mark(value: JsonValue) -> JsonValue:
+    if value is None:
+        return None
+    found = re.search(r"\[(\d+)\]$", value) if isinstance(value, str) else None
+    if found is None:
+        raise PolicyError(f"{value!r} is no label of an element")
+    return int(found[1])
+
+
+def _fields(call: ToolCall, tools: Sequence[Tool]) -> dict[str, Any]:
+    tool = next((tool for tool in tools if tool.name == call.name), None)
+    return {} if tool is None else parameters(tool).get("properties", {})
+
+
+def _refers(field: Any) -> bool:
+    return field is not None and fitting_marks(field, ()) is not None
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
