@@ -18,7 +18,9 @@ def evaluate(
     suite: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="A list of tasks: miniwob-demo, miniwob-all; can be repeated.", show_default=False
+            metavar="NAME",
+            help="A list of tasks: miniwob-demo, miniwob-seen, miniwob-unseen, miniwob-all; can be repeated.",
+            show_default=False,
         ),
     ] = None,
     env: Annotated[
@@ -30,8 +32,13 @@ def evaluate(
         typer.Option(metavar="NAME", help="Who decides; can be repeated.", show_default="small, random, first-element"),
     ] = None,
     seeds: Annotated[
-        str, typer.Option(metavar="SEEDS", help="10 (the first ten), 5:10 (from 5 up to 9) or 3,5,8.")
-    ] = "10",
+        str | None,
+        typer.Option(
+            metavar="SEEDS",
+            help="10 (the first ten), 5:10 (from 5 up to 9) or 3,5,8.",
+            show_default="50 for miniwob-seen and miniwob-unseen, else 10",
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes that run episodes side by side.")] = 2,
     max_steps: Annotated[int, typer.Option(metavar="N", min=1, help="An episode has failed after so many steps.")] = 10,
     max_seconds: Annotated[
@@ -50,23 +57,33 @@ def evaluate(
 
     Each result is on the disk the moment it is there. If this is interrupted or killed, the same command with the same
     --out goes on where it ended. An episode that breaks counts as not solved. Writes results.json, table.md and a page,
-    index.html, that links to runs that worked and runs that did not.
+    index.html, that links to runs that worked and to runs of each kind of failure. The other policies are compared
+    with the first, episode by episode.
 
     Examples:
       mmi eval --suite miniwob-demo --out runs/demo
+      mmi eval --suite miniwob-seen --suite miniwob-unseen --policy small --policy random --max-steps 20
       mmi eval --env gui/miniwob:click-test --env gui/miniwob:enter-text --policy small --policy small:decode --seeds 5
     """
-    from mmi_agent.evaluation import EvaluationConfig, Study, suite_environments, summarise, write_report
+    from mmi_agent.evaluation import (
+        EvaluationConfig,
+        Study,
+        default_seeds,
+        suite_environments,
+        summarise,
+        write_report,
+    )
 
     environments = [*(name for each in suite or () for name in suite_environments(each)), *(env or ())]
     config = EvaluationConfig(
         environments=tuple(dict.fromkeys(environments)),
         policies=tuple(policy or ("small", "random", "first-element")),
-        seeds=parse_seeds(seeds),
+        seeds=parse_seeds(seeds) if seeds else default_seeds(suite or ()),
         max_steps=max_steps,
         max_seconds=max_seconds,
         approve=parse_tools(approve),
         weights=weights,
+        suites=tuple(dict.fromkeys(suite or ())),
     )
     config.check()
     root = out or new_folder(Path("runs"), "-".join([*(suite or ()), "eval"]))
@@ -123,4 +140,7 @@ def _print_table(summary: "Summary", config: "EvaluationConfig") -> None:
     table.add_section()
     for row in figures.totals:
         table.add_row(*row)
+    table.add_section()
+    for kind, *counts in figures.failures:
+        table.add_row(f"failed: {kind}", *counts)
     Console().print(table)

@@ -5,7 +5,7 @@ from mmi_agent.evaluation.report import write_report
 from mmi_agent.evaluation.results import EpisodeResult
 from mmi_agent.evaluation.statistics import Summary, summarise
 from mmi_agent.evaluation.study import Study
-from mmi_agent.evaluation.suites import SUITES, environment_tasks, suite_environments
+from mmi_agent.evaluation.suites import SUITES, default_seeds, environment_tasks, suite_environments
 
 __all__ = [
     "SUITES",
@@ -13,6 +13,7 @@ __all__ = [
     "EvaluationConfig",
     "Study",
     "Summary",
+    "default_seeds",
     "environment_tasks",
     "suite_environments",
     "summarise",

@@ -39,6 +39,7 @@ class EvaluationConfig:
         max_seconds: After so many seconds likewise; a worker that is silent for twice as long is replaced.
         approve: Tools that may do what cannot be undone; all others are denied.
         weights: Where the language weights are; None looks in the cache and fetches them once.
+        suites: Which suites the environments come from: each has its own figures in the report.
     """
 
     environments: tuple[str, ...]
@@ -48,6 +49,7 @@ class EvaluationConfig:
     max_seconds: float = 120.0
     approve: tuple[str, ...] = ()
     weights: str | None = None
+    suites: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Finds the person's mistakes before anything is started.

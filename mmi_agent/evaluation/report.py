@@ -13,6 +13,7 @@ from urllib.parse import quote
 from pydantic import JsonValue
 
 from mmi_agent.errors import MMIError
+from mmi_agent.evaluation.failures import FAILURES, Failure, failure_of
 from mmi_agent.evaluation.plan import EvaluationConfig
 from mmi_agent.evaluation.results import EpisodeResult
 from mmi_agent.evaluation.statistics import Summary, summarise
@@ -30,10 +31,13 @@ class _Link:
     label: str
     success: bool
     address: str
+    task: str
 
 
 def write_report(root: Path, config: EvaluationConfig, results: Sequence[EpisodeResult]) -> Path:
-    """Writes the report of a study into its folder, with a page for one success and one failure of each kind.
+    """Writes the report of a study into its folder.
+
+    Each policy's first success and first failure of each kind has a page of its own, for every task.
 
     Returns:
         The page to open.
@@ -45,9 +49,12 @@ def write_report(root: Path, config: EvaluationConfig, results: Sequence[Episode
     write_text(json.dumps(_as_json(config, summary), indent=2) + "\n", root / "results.json")
     write_text(as_markdown(table_of(summary)), root / "table.md")
     links = {(result.policy, result.environment): list[_Link]() for result in results}
+    failed: dict[tuple[str, Failure], list[_Link]] = {}
     for result in _examples(results):
         if link := _write_run_page(root, result):
             links[result.policy, result.environment].append(link)
+            if kind := failure_of(result):
+                failed.setdefault((result.policy, kind), []).append(link)
     page = render_template(
         "evaluation.html.j2",
         study=root.resolve().name,
@@ -55,6 +62,8 @@ def write_report(root: Path, config: EvaluationConfig, results: Sequence[Episode
         summary=summary,
         table=table_of(summary),
         links=links,
+        failed=failed,
+        meanings=FAILURES,
     )
     write_text(page, root / "index.html")
     return root / "index.html"
@@ -79,10 +88,10 @@ def _version() -> str:
 
 
 def _examples(results: Iterable[EpisodeResult]) -> Iterator[EpisodeResult]:
-    """Yields the first success and the first failure of each policy on each task."""
-    seen: set[tuple[str, str, bool]] = set()
+    """Yields the first success and the first failure of each kind, of each policy on each task."""
+    seen: set[tuple[str, str, Failure | None]] = set()
     for result in results:
-        kind = result.policy, result.environment, result.success
+        kind = result.policy, result.environment, failure_of(result)
         if result.run and kind not in seen:
             seen.add(kind)
             yield result
@@ -97,6 +106,9 @@ def _write_run_page(root: Path, result: EpisodeResult) -> _Link | None:
             write_text(render_run(run, warnings=(damage,) if damage else ()), root / path)
         except MMIError:
             return None  # a run that cannot be read has its figures in the table all the same
-    failure = "not solved" if result.status == "finished" else result.status.replace("_", " ")
-    outcome = "solved" if result.success else failure
-    return _Link(label=f"seed {result.seed}: {outcome}", success=result.success, address=quote(path.as_posix()))
+    return _Link(
+        label=f"seed {result.seed}: {failure_of(result) or 'solved'}",
+        success=result.success,
+        address=quote(path.as_posix()),
+        task=result.environment.rpartition(":")[2],
+    )

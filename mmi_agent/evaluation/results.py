@@ -17,6 +17,7 @@ from mmi_agent.whole_file import write_whole
 __all__ = ["EpisodeResult", "ResultLog", "result_of"]
 
 _FORMAT: Literal[1] = 1
+_ADDED_SINCE: dict[str, JsonValue] = {"suites": []}  # what the config of an older study does not say
 
 
 class EpisodeResult(BaseModel):
@@ -26,6 +27,7 @@ class EpisodeResult(BaseModel):
         status: How the run ended; "error" also where the worker died.
         success: Whether the world judged the task as solved; without a verdict it is not.
         observe_ms: Milliseconds of each step; the first includes the reset of the world.
+        turned_down: Steps whose call was not carried out: refused, denied or failed.
         run: The run's folder, below the study's; None where nothing was recorded.
     """
 
@@ -39,6 +41,7 @@ class EpisodeResult(BaseModel):
     reward: float | None = None
     reason: CleanText = ""
     steps: int = 0
+    turned_down: int = 0
     observe_ms: tuple[float, ...] = ()
     decide_ms: tuple[float, ...] = ()
     act_ms: tuple[float, ...] = ()
@@ -66,6 +69,7 @@ def result_of(episode: Episode, run: Trajectory, root: Path) -> EpisodeResult:
         reward=verdict.reward if verdict else None,
         reason=run.end.reason if run.end else "the run did not end",
         steps=len(run.steps),
+        turned_down=sum(result.outcome.status != "done" for result in results),
         observe_ms=tuple(intent.observe_ms for intent in intents),
         decide_ms=tuple(intent.decide_ms for intent in intents),
         act_ms=tuple(result.act_ms for result in results),
@@ -149,6 +153,7 @@ def _settle_config(root: Path, config: EvaluationConfig) -> None:
         recorded = json.loads(path.read_bytes())
     except ValueError as error:
         raise ConfigError(f"{path} is damaged: name another folder with --out") from error
+    recorded = {**_ADDED_SINCE, **recorded}
     if differing := [name for name in given if recorded.get(name) != given[name]]:
         raise ConfigError(
             f"{root} holds an evaluation with other {' and '.join(differing)}: "

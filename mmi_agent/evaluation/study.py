@@ -4,8 +4,9 @@ import multiprocessing
 import os
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -86,7 +87,7 @@ class Study:
         while queue or any(worker.episode for worker in pool):
             for worker in pool:
                 if queue and worker.episode is None:
-                    worker.give(queue.popleft())
+                    worker.give(_next_for(worker, pool, queue))
             for worker in _stirring(pool):
                 message = worker.receive()
                 if isinstance(message, Said):
@@ -112,10 +113,16 @@ class Study:
 
 
 class _Worker:
-    """A worker process, as the study sees it."""
+    """A worker process, as the study sees it.
+
+    Attributes:
+        episode: What it is at; None while it has nothing to do.
+        held: What it was given last: policy and environment of that are at hand.
+    """
 
     def __init__(self, config: EvaluationConfig, root: Path, threads: int) -> None:
         self.episode: Episode | None = None
+        self.held: Episode | None = None
         self._arguments = (config, root, threads)
         self._patience_s = _PATIENCE * config.max_seconds + _SLACK_S
         self._deadline: float | None = None
@@ -135,7 +142,7 @@ class _Worker:
 
     def give(self, episode: Episode) -> None:
         """Hands it an episode."""
-        self.episode = episode
+        self.episode = self.held = episode
         try:
             self.connection.send(episode)
         except BrokenPipeError:
@@ -190,6 +197,27 @@ class _Worker:
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
+
+
+def _next_for(worker: _Worker, pool: list[_Worker], queue: deque[Episode]) -> Episode:
+    """Takes the next episode that suits a worker: with what it holds already, else with what no other one holds.
+
+    To change the task costs five times what it costs to begin another episode of it.
+    """
+    held = _setting(worker.held)
+    others = [_setting(other.held) for other in pool if other is not worker]
+
+    def ahead(fits: Callable[[tuple[str, str]], bool]) -> Episode | None:
+        of_policy = takewhile(lambda episode: episode.policy == queue[0].policy, queue)
+        return next((episode for episode in of_policy if fits((episode.policy, episode.environment))), None)
+
+    chosen = ahead(lambda setting: setting == held) or ahead(lambda setting: setting not in others) or queue[0]
+    queue.remove(chosen)
+    return chosen
+
+
+def _setting(episode: Episode | None) -> tuple[str, str] | None:
+    return (episode.policy, episode.environment) if episode else None
 
 
 def _stirring(pool: list[_Worker]) -> list[_Worker]:

@@ -1,13 +1,17 @@
 """Named lists of tasks."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 from mmi_agent.errors import UnknownNameError
 from mmi_agent.registry import environment_class
 
-__all__ = ["SUITES", "environment_tasks", "suite_environments"]
+__all__ = ["SUITES", "Suite", "default_seeds", "environment_tasks", "suite_environments"]
+
+_MINIWOB = "gui/miniwob"
+_SAME_PAGE = "-nodelay"  # a variant of a task that differs in an animation alone
 
 _MINIWOB_DEMO = (
     "click-test-2",
@@ -24,11 +28,20 @@ _MINIWOB_DEMO = (
     "login-user",
 )
 
-SUITES = {
-    "miniwob-demo": "twelve click and type tasks of MiniWoB++: what `make demo` runs",
-    "miniwob-all": "every task of MiniWoB++",
-}
-"""The suites, and what they are."""
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """A list of tasks.
+
+    Attributes:
+        about: What it is.
+        seeds: How many are meant for each task, from 0 on.
+        tasks: Lists the tasks of MiniWoB++.
+    """
+
+    about: str
+    seeds: int
+    tasks: Callable[[], Sequence[str]]
 
 
 def suite_environments(name: str) -> tuple[str, ...]:
@@ -36,11 +49,16 @@ def suite_environments(name: str) -> tuple[str, ...]:
 
     Raises:
         UnknownNameError: If there is no such suite; offers the nearest.
+        MissingDependencyError: If an extra is not installed.
     """
     if name not in SUITES:
         raise UnknownNameError.among("suite", name, SUITES)
-    tasks = _MINIWOB_DEMO if name == "miniwob-demo" else environment_tasks("gui/miniwob")
-    return tuple(f"gui/miniwob:{task}" for task in tasks)
+    return tuple(f"{_MINIWOB}:{task}" for task in SUITES[name].tasks())
+
+
+def default_seeds(suites: Sequence[str]) -> tuple[int, ...]:
+    """The seeds that all of some suites get where nobody says otherwise; ten where there is no suite."""
+    return tuple(range(max((SUITES[name].seeds for name in suites if name in SUITES), default=10)))
 
 
 def environment_tasks(name: str) -> tuple[str, ...]:
@@ -56,3 +74,29 @@ def environment_tasks(name: str) -> tuple[str, ...]:
     function = f"{name.rpartition('/')[2]}_tasks"
     tasks = getattr(sys.modules[build.__module__], function, None)
     return tuple(cast("Callable[[], Sequence[str]]", tasks)()) if tasks else ()
+
+
+def _seen() -> list[str]:
+    return sorted(set(_of_miniwob("demonstrated")) - set(_of_miniwob("held_out")))
+
+
+def _unseen() -> list[str]:
+    held_out = _of_miniwob("held_out")
+    return sorted(task for task in held_out if task.removesuffix(_SAME_PAGE) == task)
+
+
+def _of_miniwob(tasks: str) -> Collection[str]:
+    """What the environment itself says, as it is learnt from."""
+    build, _ = environment_class(_MINIWOB)
+    return cast("Collection[str]", getattr(build, tasks))
+
+
+SUITES = {
+    "miniwob-demo": Suite(
+        about="twelve click and type tasks of MiniWoB++: what `make demo` runs", seeds=10, tasks=lambda: _MINIWOB_DEMO
+    ),
+    "miniwob-seen": Suite(about="the tasks of MiniWoB++ that are demonstrated, to be learnt", seeds=50, tasks=_seen),
+    "miniwob-unseen": Suite(about="the twelve that nothing is ever learnt from", seeds=50, tasks=_unseen),
+    "miniwob-all": Suite(about="every task of MiniWoB++", seeds=10, tasks=lambda: environment_tasks(_MINIWOB)),
+}
+"""The suites by name."""

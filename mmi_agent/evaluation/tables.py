@@ -1,9 +1,10 @@
 """An evaluation as a table: the same rows for the terminal, for Markdown and for the page."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from mmi_agent.evaluation.statistics import PolicySummary, Summary
+from mmi_agent.evaluation.failures import FAILURES
+from mmi_agent.evaluation.statistics import PolicySummary, Rate, Summary
 
 __all__ = ["Table", "as_markdown", "table_of"]
 
@@ -14,12 +15,14 @@ class Table(NamedTuple):
     Attributes:
         header: The column heads.
         tasks: A row for each task.
-        totals: Rows over all tasks.
+        totals: Rows over all tasks, and over those of each suite.
+        failures: A row for each kind of failure that occurs.
     """
 
     header: list[str]
     tasks: list[list[str]]
     totals: list[list[str]]
+    failures: list[list[str]]
 
 
 def table_of(summary: Summary) -> Table:
@@ -32,7 +35,16 @@ def table_of(summary: Summary) -> Table:
             [name.removeprefix(f"{shared}:"), *(_cell(policy, name) for policy in policies)]
             for name in summary.environments
         ],
-        totals=[[label, *map(show, policies)] for label, show in _TOTALS],
+        totals=[
+            *_suites(summary),
+            *([label, *map(show, policies)] for label, show in _TOTALS),
+            *_comparisons(policies),
+        ],
+        failures=[
+            [kind, *(str(policy.failures.get(kind, 0)) for policy in policies)]
+            for kind in FAILURES
+            if any(kind in policy.failures for policy in policies)
+        ],
     )
 
 
@@ -40,6 +52,7 @@ def as_markdown(table: Table) -> str:
     """Writes a table as Markdown."""
     rule = ["---", *(["---:"] * (len(table.header) - 1))]
     rows = [table.header, rule, *table.tasks, *([f"**{label}**", *rest] for label, *rest in table.totals)]
+    rows += [[f"failed: {kind}", *rest] for kind, *rest in table.failures]
     return "".join("| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |\n" for row in rows)
 
 
@@ -56,8 +69,33 @@ def _cell(policy: PolicySummary, environment: str) -> str:
     return f"{cell.successes}/{cell.episodes}" + (f" ({cell.errors} errors)" if cell.errors else "")
 
 
-def _interval(policy: PolicySummary) -> str:
-    low, high = policy.interval
+def _suites(summary: Summary) -> Iterator[list[str]]:
+    """The figures of each suite, where there are several."""
+    policies = list(summary.policies.values())
+    names = list(policies[0].suites) if policies else []
+    for name in names if len(names) > 1 else []:
+        rates = [policy.suites[name] for policy in policies]
+        yield [f"{name}: solved", *(f"{rate.successes}/{rate.episodes}" for rate in rates)]
+        yield [f"{name}: mean over tasks", *(f"{100 * rate.mean_success:.1f} %" for rate in rates)]
+        yield [f"{name}: 95 % interval", *map(_interval, rates)]
+
+
+def _comparisons(policies: Sequence[PolicySummary]) -> Iterator[list[str]]:
+    """How the others differ from the first policy on the same episodes."""
+    if any(policy.comparison for policy in policies):
+        against = next(policy.comparison.against for policy in policies if policy.comparison)
+        yield [f"less {against}, points", *map(_difference, policies)]
+
+
+def _difference(policy: PolicySummary) -> str:
+    if policy.comparison is None:
+        return "-"
+    low, high = policy.comparison.interval
+    return f"{100 * policy.comparison.difference:+.1f} ({100 * low:+.0f} to {100 * high:+.0f})"
+
+
+def _interval(rate: Rate | PolicySummary) -> str:
+    low, high = rate.interval
     return f"{100 * low:.0f} - {100 * high:.0f} %"
 
 

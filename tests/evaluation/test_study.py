@@ -185,3 +185,16 @@ def test_the_report_links_to_a_success_and_a_failure(tmp_path: Path) -> None:
     table = (tmp_path / "table.md").read_text()
     assert table == as_markdown(table_of(summarise(given, results)))
     assert "| kiwi | 2/2 | 0/2 (2 errors) |" in table
+
+
+def test_each_worker_keeps_to_a_task_while_there_is_another(tmp_path: Path) -> None:
+    seeds = tuple(range(6))
+    given = config("eval_policies:Slow", environments=(KIWI, PLUM), seeds=seeds)
+    with Study(tmp_path, given) as study:
+        order = [result for result in study.run(workers=2) if isinstance(result, EpisodeResult)]
+    starts = {(r.environment, r.seed): read_trajectory(tmp_path / str(r.run)).start.time for r in order}
+    for task in (KIWI, PLUM):
+        begun = [starts[task, seed] for seed in seeds]
+        assert begun == sorted(begun)
+    assert starts[PLUM, 0] < starts[KIWI, 2], "the second worker begins with the second task"
+    assert {result.seed for result in order} == set(seeds)
