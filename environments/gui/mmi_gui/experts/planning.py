@@ -61,11 +61,13 @@ def book_flight(page: Page) -> Iterator[Act]:
     kind, cities, date = told[1], (told[2], told[3]), told[4].rstrip(" .")
     for field, city in zip(("From:", "To:"), cities, strict=True):
         name = f"({city})" if re.fullmatch("[A-Z]{3}", city) else city  # the list has the codes in parentheses
-        yield type_text(page.one("textbox", name=field), name)
+        yield type_text(page.one("textbox", name=field), city)
         if not page.sees("listitem"):
             yield wait("Wait for the list to open.")
-        entry = first((e for e in page.all("listitem") if name in e.name), f"airport {name!r}")
-        yield click(entry, f'"{entry.name}" in the list', verb="Choose")
+        while not (entries := [e for e in page.all("listitem") if name in e.name]):
+            last = first(reversed(page.all("listitem")), f"airport {name!r}")
+            yield scroll("down", f"Scroll the list to find {name}.", mark=last.mark, amount=300)
+        yield click(entries[0], f'"{entries[0].name}" in the list', verb="Choose")
     yield from pick_date(page, date)
     yield submit(page, "Search")
     offers: list[str] = []
