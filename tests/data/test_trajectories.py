@@ -124,6 +124,7 @@ def test_a_run_that_nobody_judged_is_taken_where_that_is_asked_for(tmp_path: Pat
 def test_runs_are_found_wherever_in_a_folder_they_are(tmp_path: Path) -> None:
     for name in ("b", "a/1", "a/2"):
         record(tmp_path / "runs" / name)
+    record(tmp_path / "runs" / ".unfinished" / "c")
     reader = open_data(tmp_path / "runs")
     assert (reader.form, len(reader)) == ("trajectory", 3)
     assert [sample.source for sample in reader] == [f"runs/{name}/trajectory.jsonl" for name in ("a/1", "a/2", "b")]

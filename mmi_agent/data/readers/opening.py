@@ -12,7 +12,7 @@ from mmi_agent.data.readers.parts import PARTS
 from mmi_agent.data.readers.reader import Joined, Reader
 from mmi_agent.data.readers.segmentation import SEGMENTATION, SegmentationFolder
 from mmi_agent.data.readers.stories import STORIES
-from mmi_agent.data.readers.trajectories import TRAJECTORY, Runs, Trajectories
+from mmi_agent.data.readers.trajectories import TRAJECTORY, Runs, Trajectories, find_runs
 from mmi_agent.errors import DataError
 
 __all__ = ["FORMS", "fingerprint", "open_data"]
@@ -53,7 +53,7 @@ def open_data(path: Path | str, *, form: str | None = None, look: bool = True, r
 
 
 def _open_folder(folder: Path, form: str | None, *, look: bool, runs: Runs) -> Reader:
-    if form in (None, "trajectory") and next(folder.rglob(TRAJECTORY), None):
+    if form in (None, "trajectory") and next(find_runs(folder), None):
         return Trajectories(folder, look=look, runs=runs)
     if shards := _shards(folder):
         return Joined(str(folder), [_open_file(shard, form, f"{folder.resolve().name}/") for shard in shards])
@@ -105,7 +105,7 @@ def _files(path: Path) -> Iterator[tuple[str, Path]]:
     if not path.is_dir():
         yield path.name, path
         return
-    runs = sorted(path.rglob(TRAJECTORY))
+    runs = sorted(find_runs(path))
     files = runs or _shards(path) or sorted(each for each in path.rglob("*") if each.is_file())
     for file in files:
         yield file.relative_to(path).as_posix(), file

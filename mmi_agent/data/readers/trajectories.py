@@ -5,7 +5,7 @@ changed, or that did not succeed is broken: it says why.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from mmi_agent.pictures import FolderPictures
 from mmi_agent.policy import Context, PastStep
 from mmi_agent.types import Effect, Outcome, Picture
 
-__all__ = ["TRAJECTORY", "Runs", "Trajectories", "run_context"]
+__all__ = ["TRAJECTORY", "Runs", "Trajectories", "find_runs", "run_context"]
 
 TRAJECTORY = "trajectory.jsonl"
 
@@ -31,7 +31,7 @@ have failed, as where nobody judges; or all."""
 
 
 class Trajectories(Reader):
-    """The runs of a folder, wherever in it they are, one sample each.
+    """The runs of a folder, at any depth, one sample each.
 
     Args:
         folder: Holds runs, or is one.
@@ -46,7 +46,7 @@ class Trajectories(Reader):
         self._folder = folder
         self._look = look
         self._runs: Runs = runs
-        self._found = sorted(path.parent for path in folder.rglob(TRAJECTORY))
+        self._found = sorted(path.parent for path in find_runs(folder))
 
     def __len__(self) -> int:
         return len(self._found)
@@ -64,6 +64,13 @@ class Trajectories(Reader):
         except (DataError, TrajectoryError) as error:
             return Broken(source=source, reason=str(error))
         return Sample(parts=parts, pictures=run.pictures, source=source)
+
+
+def find_runs(folder: Path) -> Iterator[Path]:
+    """The files of the runs in a folder, at any depth; hidden folders hold what is unfinished, and are left out."""
+    for path in folder.rglob(TRAJECTORY):
+        if not any(name.startswith(".") for name in path.relative_to(folder).parts):
+            yield path
 
 
 def run_context(run: Trajectory) -> Context:
