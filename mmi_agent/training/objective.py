@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
@@ -53,11 +54,16 @@ class Objective(nn.Module):
 
     Args:
         model: The model.
+
+    Attributes:
+        touches_all: Whether all that learns has a gradient, if only 0: several processes have to agree on which do,
+            and one of them may see no picture.
     """
 
     def __init__(self, model: MMInterleavedModel) -> None:
         super().__init__()
         self.model = model
+        self.touches_all = False
 
     def forward(self, batch: Batch, draw: NoiseDraw | None) -> Costs:
         """Reads a batch and adds up what it costs.
@@ -69,9 +75,16 @@ class Objective(nn.Module):
         seen = None if batch.pixels is None else self.model.see(batch.pixels)
         hidden_BTC = self.model.read_rows(batch.ids, batch.layout, seen)
         text, right_N = self._text(hidden_BTC, batch.targets)
+        if self.touches_all:
+            text = text + self._nothing()
         if draw is None or seen is None:
             return Costs(text, text.new_zeros(()), right_N)
         return Costs(text, self._pictures(batch, hidden_BTC, seen, draw), right_N)
+
+    def _nothing(self) -> Tensor | float:
+        """0, with a gradient of 0 for all weights that are here: parts of weights elsewhere always have one."""
+        here = [each for each in self.parameters() if each.requires_grad and not isinstance(each, DTensor)]
+        return 0.0 * torch.cat([parameter.reshape(-1)[:1].float() for parameter in here]).sum() if here else 0.0
 
     def _text(self, hidden_BTC: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor]:
         counts_BT = targets_BT != _IGNORED
@@ -120,7 +133,7 @@ def share(
     """
     if size == 1:
         return batch, draw
-    rows = torch.arange(rank, len(batch.ids), size)
+    rows = torch.arange(len(batch.ids))[rank::size]
     idle = len(rows) == 0
     rows = torch.tensor([0]) if idle else rows
     pictures_B = (batch.ids == config.begin_of_image).sum(1)

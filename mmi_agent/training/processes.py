@@ -5,6 +5,7 @@ on how many there are.
 """
 
 import os
+import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from mmi_agent.errors import MissingDependencyError
+from mmi_agent.models.language_decoder import DecoderLayer
 from mmi_agent.training.objective import Objective
 
 __all__ = ["Processes", "copy_into", "join", "whole"]
@@ -62,12 +64,16 @@ class Processes:
         """
         if self.size == 1:
             return objective
+        objective.touches_all = True
         if not shard:
-            return nn.parallel.DistributedDataParallel(objective, broadcast_buffers=False, find_unused_parameters=True)
+            with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of a name that is to be another
+                return nn.parallel.DistributedDataParallel(objective, broadcast_buffers=False)
         from torch.distributed.fsdp import fully_shard
 
-        for layer in objective.model.decoder.layers:
-            fully_shard(layer)
+        for layer in objective.model.decoder.layers:  # what looks at pictures is asked for outside of its layer too
+            assert isinstance(layer, DecoderLayer)
+            fully_shard(layer.attention)
+            fully_shard(layer.feed_forward)
         return fully_shard(objective)
 
     def precision(self) -> AbstractContextManager[Any]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from mmi_agent.checkpoints.adapters import AdapterManifest, Dataset, save_adapter, weights_fingerprint
+from mmi_agent.checkpoints.adapters import AdapterManifest, Dataset, holds_adapter, save_adapter, weights_fingerprint
 from mmi_agent.data.mixing import Mixture, parse_weighted
 from mmi_agent.data.readers import Reader, fingerprint, open_data
 from mmi_agent.errors import CheckpointError, ConfigError
@@ -122,6 +122,11 @@ def begin(settings: RunSettings, folder: Path, *, progress: Callable[[str], None
     """
     say = progress or _silent
     made = settings.make_recipe()
+    if settings.weights is not None and holds_adapter(Path(settings.weights)):
+        raise ConfigError(
+            f"{settings.weights} was trained on top of {settings.preset!r} already: go on with its run (--resume), or "
+            f"train anew on all data"
+        )
     say(f"loading {settings.preset}")
     draws = made.picture_weight > 0
     loaded = MMInterleaved.from_pretrained(settings.preset, draws=draws, weights=settings.weights, progress=progress)
