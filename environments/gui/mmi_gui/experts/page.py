@@ -10,13 +10,11 @@ from mmi_agent.errors import PolicyError
 from mmi_agent.types import Element, Observation, ToolCall
 
 __all__ = [
-    "FIELDS",
     "Act",
     "Expert",
     "Page",
     "choose",
     "click",
-    "double_click",
     "drag",
     "first",
     "phrase",
@@ -25,9 +23,6 @@ __all__ = [
     "type_text",
     "wait",
 ]
-
-FIELDS = ("textbox", "searchbox", "combobox", "spinbutton", "date", "inputtime")
-"""What a text can be typed into."""
 
 _ROLE_WORDS = {
     "textbox": "text field",
@@ -154,16 +149,10 @@ def click(element: Element, what: str = "", *, why: str = "", verb: str = "Click
     return _act(_thought(why, f"{verb} {what or phrase(element)}."), "click", mark=element.mark)
 
 
-def double_click(element: Element, what: str = "") -> Act:
-    """Double-clicks an element."""
-    return _act(f"Double-click {what or phrase(element)}.", "double_click", mark=element.mark)
-
-
-def type_text(element: Element, text: str, what: str = "", *, why: str = "", press_enter: bool = False) -> Act:
+def type_text(element: Element, text: str, what: str = "", *, why: str = "") -> Act:
     """Types a text into a field; arguments as those of `click`."""
-    thought = f'Type "{text}" into {what or phrase(element)}{" and press Enter" if press_enter else ""}.'
-    extra: dict[str, JsonValue] = {"press_enter": True} if press_enter else {}
-    return _act(_thought(why, thought), "type_text", mark=element.mark, text=text, **extra)
+    thought = _thought(why, f'Type "{text}" into {what or phrase(element)}.')
+    return _act(thought, "type_text", mark=element.mark, text=text)
 
 
 def choose(field: Element, text: str) -> Act:
