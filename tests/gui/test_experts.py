@@ -11,7 +11,7 @@ from mmi_agent.types import Text
 
 pytestmark = pytest.mark.browser
 
-SLOW = {"book-flight-nodelay", "choose-date", "choose-date-nodelay", "click-collapsible-2", "daily-calendar"}
+SLOW = {"book-flight-nodelay", "choose-date", "click-collapsible-2", "daily-calendar"}
 SEEDS = (100_001, 100_002)
 
 

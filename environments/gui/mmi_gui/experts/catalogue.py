@@ -15,10 +15,8 @@ __all__ = ["EXPERTS", "HELD_OUT"]
 HELD_OUT = frozenset(
     {
         "choose-date",
-        "choose-date-nodelay",
         "click-button-sequence",
         "click-collapsible-2",
-        "click-collapsible-2-nodelay",
         "click-tab",
         "click-test-2",
         "email-inbox-important",
@@ -30,11 +28,10 @@ HELD_OUT = frozenset(
         "simple-algebra",
     }
 )
-"""Twelve tasks that were drawn by chance, and the variants of two of them that have the same page."""
+"""Twelve tasks that were drawn by chance. Variants with the same page have no expert, so they are not learnt either."""
 
 EXPERTS: Mapping[str, Expert] = {
     "click-test": c.only_button,
-    "click-test-transfer": c.click_button("Click button (.*?)\\.?$"),
     "click-button": c.click_button('"(.*)"'),
     "unicode-test": c.click_button('"(.*)"'),
     "click-link": c.click_link,
@@ -106,10 +103,8 @@ EXPERTS: Mapping[str, Expert] = {
     "daily-calendar": planning.create_event,
     "book-flight-nodelay": planning.book_flight,
     "choose-date": p.calendar,
-    "choose-date-nodelay": p.calendar,
     "click-button-sequence": c.button_sequence,
     "click-collapsible-2": c.find_in_sections,
-    "click-collapsible-2-nodelay": c.find_in_sections,
     "click-tab": c.open_tab,
     "click-test-2": c.click_button("Click button (.*?)\\.?$"),
     "email-inbox-important": m.inbox,
