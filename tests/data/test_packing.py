@@ -74,6 +74,7 @@ def test_documents_share_nothing_and_are_packed_all_the_same():
     assert row.shared == 0
     assert batch.draws.tolist() == [True] * 3
     assert batch.drawn_pixels is not None
+    assert CONFIG.image_decoder is not None
     assert batch.drawn_pixels.shape[-1] == CONFIG.image_decoder.image_size
     begins = batch.begins.tolist()
     assert batch.ids[0, begins].tolist() == [CONFIG.begin_of_text] * 3
@@ -100,6 +101,8 @@ def test_padding_changes_nothing():
     model = MMInterleavedModel.build(CONFIG, seed=1).eval()
     long, short = (pack(encoded([a_chat(store, n, looks=True)]), max_positions=400)[0] for n in (1234567, 8))
     together, alone = collate([long, short], CONFIG, draws=False), collate([short], CONFIG, draws=False)
+    assert together.pixels is not None
+    assert alone.pixels is not None
     with torch.no_grad():
         both = model.read_rows(together.ids, together.layout, model.see(together.pixels))
         one = model.read_rows(alone.ids, alone.layout, model.see(alone.pixels))
