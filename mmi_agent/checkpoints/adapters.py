@@ -111,13 +111,16 @@ def weights_fingerprint(model: MMInterleavedModel) -> str:
     return digest.hexdigest()
 
 
-def save_adapter(folder: Path, tensors: Mapping[str, Tensor], manifest: AdapterManifest) -> AdapterManifest:
+def save_adapter(
+    folder: Path, tensors: Mapping[str, Tensor], manifest: AdapterManifest, *, dtype: torch.dtype = torch.float32
+) -> AdapterManifest:
     """Writes an adapter, whole or not at all.
 
     Args:
         folder: The folder to make.
         tensors: What was trained, by our names.
         manifest: What is known of it; files and weights are filled in.
+        dtype: Of the files.
 
     Raises:
         CheckpointError: If the folder is there already, or cannot be written.
@@ -125,13 +128,12 @@ def save_adapter(folder: Path, tensors: Mapping[str, Tensor], manifest: AdapterM
     if folder.exists():
         raise CheckpointError(f"{folder} is there already: name another folder, or delete it")
     with making(folder) as unfinished:
-        shards = plan_shards(
-            {name: tuple(tensor.shape) for name, tensor in tensors.items()}, torch.float32, _SHARD_BYTES
-        )
+        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        shards = plan_shards(shapes, dtype, _SHARD_BYTES)
         files: dict[str, FileRecord] = {}
         for file, names in shards.items():
             path = unfinished / file
-            save_file({name: tensors[name].float().contiguous() for name in names}, path)
+            save_file({name: tensors[name].to(dtype).contiguous() for name in names}, path)
             path.chmod(0o644)  # safetensors writes for its owner alone
             files[file] = FileRecord(size_bytes=path.stat().st_size, sha256=sha256_of(path))
         weights = {name: file for file, names in shards.items() for name in names}
@@ -224,7 +226,7 @@ def _merge(
     parameter = parameters.get(name)
     if lora_B is None or manifest.lora_scale is None or parameter is None:
         raise CheckpointError(f"the adapter {folder} has an addition for {name} that is not whole, or fits no layer")
-    _replace(parameters, name, parameter.detach().float() + manifest.lora_scale * (lora_B @ lora_A), folder)
+    _replace(parameters, name, parameter.detach().float() + manifest.lora_scale * (lora_B.float() @ lora_A.float()), folder)
 
 
 def _replace(parameters: Mapping[str, nn.Parameter], name: str, tensor: Tensor, folder: Path) -> None:

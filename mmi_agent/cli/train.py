@@ -190,6 +190,7 @@ def plot_runs(
 def export_run(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run of mmi train.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to make.")],
+    half: Annotated[bool, typer.Option("--half", help="In bfloat16, at half the size.")] = False,
 ) -> None:
     """Make an adapter of what a run has learnt so far: files below 40 MB, and a manifest.
 
@@ -198,7 +199,7 @@ def export_run(
     """
     from mmi_agent.training.runs import export
 
-    _tell(out, export(run, out))
+    _tell(out, export(run, out, half=half))
 
 
 def _train(settings: "RunSettings", folder: Path | None) -> None:

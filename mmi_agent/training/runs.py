@@ -7,6 +7,7 @@ from math import ceil
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from mmi_agent.checkpoints.adapters import AdapterManifest, Dataset, holds_adapter, save_adapter, weights_fingerprint
@@ -177,12 +178,13 @@ def read_settings(folder: Path) -> RunSettings:
         raise ConfigError(f"{folder} is no run of mmi train: expected a readable {_SETTINGS} in it") from error
 
 
-def export(folder: Path, out: Path) -> AdapterManifest:
+def export(folder: Path, out: Path, *, half: bool = False) -> AdapterManifest:
     """Makes an adapter of a run's latest checkpoint.
 
     Args:
         folder: The run's.
         out: The folder to make.
+        half: In bfloat16, at half the size.
 
     Raises:
         ConfigError: If the folder is none of a run.
@@ -207,7 +209,7 @@ def export(folder: Path, out: Path) -> AdapterManifest:
         commit=_commit(),
         figures=_figures(folder, found.state.step),
     )
-    return save_adapter(out, found.weights, manifest)
+    return save_adapter(out, found.weights, manifest, dtype=torch.bfloat16 if half else torch.float32)
 
 
 def _open(settings: RunSettings, *, look: bool) -> list[_Opened]:
