@@ -226,7 +226,8 @@ def _merge(
     parameter = parameters.get(name)
     if lora_B is None or manifest.lora_scale is None or parameter is None:
         raise CheckpointError(f"the adapter {folder} has an addition for {name} that is not whole, or fits no layer")
-    _replace(parameters, name, parameter.detach().float() + manifest.lora_scale * (lora_B.float() @ lora_A.float()), folder)
+    addition = manifest.lora_scale * (lora_B.float() @ lora_A.float())
+    _replace(parameters, name, parameter.detach().float() + addition, folder)
 
 
 def _replace(parameters: Mapping[str, nn.Parameter], name: str, tensor: Tensor, folder: Path) -> None:
