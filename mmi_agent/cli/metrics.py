@@ -22,7 +22,13 @@ _Device = Annotated[str, typer.Option(metavar="NAME", help="Where the network ru
 
 
 def caption(
-    predictions: _Predictions, references: _References, only_predicted: _OnlyPredicted = False, json: Json = False
+    predictions: _Predictions,
+    references: _References,
+    first_sentence: Annotated[
+        bool, typer.Option("--first-sentence", help="Cut each caption at its first full stop, as was done for COCO.")
+    ] = False,
+    only_predicted: _OnlyPredicted = False,
+    json: Json = False,
 ) -> None:
     """CIDEr of captions and paragraphs, times 100: COCO, Flickr30k, NoCaps, Image2Paragraph.
 
@@ -41,7 +47,7 @@ def caption(
     """
     from mmi_agent.evaluation.metrics.files import score_captions
 
-    _print(score_captions(predictions, references, only_predicted=only_predicted), json)
+    _print(score_captions(predictions, references, first_sentence=first_sentence, only_predicted=only_predicted), json)
 
 
 def vqa(

@@ -62,6 +62,11 @@ def test_captions_in_the_form_of_coco(tmp_path: Path) -> None:
     assert code == 0
     assert text.startswith("CIDEr: ")
     assert "bootstrap over items" in text
+    given.write_text(
+        json.dumps([{"image_id": 1, "caption": "a brown dog. It runs."}, {"image_id": 2, "caption": "a boat."}])
+    )
+    assert scored("caption", given, truth, "--first-sentence")["value"] == found["value"]
+    assert scored("caption", given, truth)["value"] < found["value"]
 
 
 def test_ids_that_are_missing_unknown_or_given_twice_are_named(tmp_path: Path) -> None:

@@ -108,8 +108,16 @@ class _Pair(Record):
         return self
 
 
-def score_captions(predictions: Path, references: Path, *, only_predicted: bool = False) -> Score:
+def score_captions(
+    predictions: Path, references: Path, *, first_sentence: bool = False, only_predicted: bool = False
+) -> Score:
     """CIDEr times 100, as papers print it.
+
+    Args:
+        predictions: The model's captions.
+        references: People's captions.
+        first_sentence: Whether what follows the first full stop of a prediction is cut off.
+        only_predicted: Whether pictures without a prediction are left out.
 
     Raises:
         ConfigError: If a file is not of its form, or an id is missing, unknown or given twice.
@@ -119,7 +127,8 @@ def score_captions(predictions: Path, references: Path, *, only_predicted: bool 
         said.setdefault(record.id, []).extend(record.captions)
     given = by_id(read_records(predictions, _Caption))
     pairs = paired(given, said, (predictions, references), only_predicted=only_predicted)
-    scores = cider({each: mine.caption for each, mine, _ in pairs}, {each: theirs for each, _, theirs in pairs})
+    captions = {each: mine.caption.partition(".")[0] if first_sentence else mine.caption for each, mine, _ in pairs}
+    scores = cider(captions, {each: theirs for each, _, theirs in pairs})
     return mean_score("CIDEr", list(scores.values()), times=100)
 
 
