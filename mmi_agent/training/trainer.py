@@ -217,22 +217,14 @@ class Trainer:
         Raises:
             CheckpointError: If it cannot be written; the last one stays.
         """
-        weights, optimizer = self.weights(), self._optimizer_state()
+        weights, optimizer = self._gathered(self._weights()), self._gathered(self._optimizer_state())
         if self.processes.leads:
             save(self.folder / CHECKPOINTS, self.state, weights, optimizer, keep=self.plan.keep)
         self.processes.wait()
 
     def weights(self) -> dict[str, Tensor]:
-        """What learns, by the names that it is saved under, on the CPU."""
-        return {name: whole(parameter) for name, parameter in self.learners.parameters.items()}
-
-    def look(self) -> HeldBack | None:
-        """Reads the samples that are held back; None where there are none."""
-        return (
-            judge(self._module, self._held_back, self.objective.model.config, self.processes)
-            if self._held_back
-            else None
-        )
+        """What learns, by the names that it is saved under, on the CPU of the process that leads."""
+        return self._gathered(self._weights())
 
     def _step(self, portion: Portion) -> tuple[StepReport, bool]:
         began = time.perf_counter()
@@ -334,13 +326,19 @@ class Trainer:
                 f"{', '.join(told.sources[:3])}: lower the learning rate, or look at these samples with mmi data show"
             )
 
-    def _optimizer_state(self) -> dict[str, Tensor]:
+    def _weights(self) -> Iterator[tuple[str, Tensor]]:
+        yield from self.learners.parameters.items()
+
+    def _optimizer_state(self) -> Iterator[tuple[str, Tensor]]:
         """The optimiser's state under names of tensors: "exp_avg/decoder.new_head.bias"."""
-        return {
-            f"{key}/{name}": whole(value)
-            for name, parameter in self.learners.parameters.items()
-            for key, value in cast("dict[str, Tensor]", self.optimizer.state[parameter]).items()
-        }
+        for name, parameter in self.learners.parameters.items():
+            for key, value in cast("dict[str, Tensor]", self.optimizer.state[parameter]).items():
+                yield f"{key}/{name}", value
+
+    def _gathered(self, tensors: Iterator[tuple[str, Tensor]]) -> dict[str, Tensor]:
+        """Tensors as a whole, on the process that leads; the others only give their parts."""
+        gathered = ((name, whole(tensor)) for name, tensor in tensors)
+        return {name: tensor for name, tensor in gathered if self.processes.leads}
 
     def _go_on_from(self, folder: Path) -> None:
         found = load(folder)
@@ -350,13 +348,17 @@ class Trainer:
             raise CheckpointError(f"the checkpoint {folder} lacks {len(missing)} weights, the first is {min(missing)}")
         for name, parameter in self.learners.parameters.items():
             copy_into(parameter, found.weights[name])
-            state: dict[str, Tensor] = {}
-            for key in ("exp_avg", "exp_avg_sq"):
-                state[key] = torch.zeros_like(parameter)
-                copy_into(state[key], found.optimizer[f"{key}/{name}"])
-            state["step"] = found.optimizer[f"step/{name}"].to(self.processes.device)
-            self.optimizer.state[parameter] = state
+            if found.optimizer:  # it has no state before the first step that was not skipped
+                self.optimizer.state[parameter] = self._loaded(name, parameter, found.optimizer)
         self.state = found.state
+
+    def _loaded(self, name: str, parameter: Tensor, stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The optimiser's state of a parameter."""
+        state = {"step": stored[f"step/{name}"].to(self.processes.device)}
+        for key in ("exp_avg", "exp_avg_sq"):
+            state[key] = torch.zeros_like(parameter)
+            copy_into(state[key], stored[f"{key}/{name}"])
+        return state
 
 
 def _deciding(recipe: Recipe, plan: Plan) -> dict[str, JsonValue]:

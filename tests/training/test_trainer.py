@@ -133,6 +133,8 @@ def test_a_step_that_is_not_finite_is_skipped_and_named(tmp_path):
     assert [entry["skipped"] for entry in entries] == [False, True, False]
     assert entries[1]["loss"] is None and sorted(entries[1]["sources"]) == [f"toy: {number}" for number in range(4)]
     assert run.state.counters.skipped == 1 and entries[2]["loss"] < entries[0]["loss"]
+    trainer(tmp_path / "first", supply=Poisoned(1), plan=Plan(steps=1)).run()
+    assert trainer(tmp_path / "first", supply=Poisoned(1), plan=Plan(steps=1)).done  # without a state of the optimiser
 
 
 def test_too_many_of_them_end_the_run(tmp_path):

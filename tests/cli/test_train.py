@@ -1,0 +1,72 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from mmi_agent import MMInterleaved
+from mmi_agent.cli.app import app
+
+
+def mmi(*arguments) -> tuple[int, str]:
+    result = CliRunner().invoke(app, list(map(str, arguments)), prog_name="mmi")
+    return result.exit_code, result.output
+
+
+@pytest.fixture
+def lines(tmp_path):
+    path = tmp_path / "sums.jsonl"
+    lines = [
+        {"parts": [{"text": f"{number} and one is "}, {"text": f"{number + 1}.", "learnt": True}]}
+        for number in range(30)
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in [*lines, {"parts": [{"text": "nothing to learn"}]}]))
+    return path
+
+
+def test_from_data_to_better_weights(lines, tmp_path):
+    run, plot, weights = tmp_path / "run", tmp_path / "plot.html", tmp_path / "weights"
+    asked = ("train", "--preset", "tiny", "--data", lines, "--out", run, "--steps", 8, "--batch-tokens", 256)
+    code, said = mmi(*asked, "--held-back", 0.2, "--look-every", 8, "--lr", 0.01)
+    assert code == 0, said
+    assert "held_back_exact" in said and "nothing of it is learnt" in said
+
+    log = (run / "log.jsonl").read_text()
+    assert mmi("train", "--resume", run)[0] == 0 and (run / "log.jsonl").read_text() == log  # there is nothing to do
+    code, said = mmi(*asked, "--held-back", 0.2, "--lr", 0.02)
+    assert (code, "has recipe" in said) == (1, True), said
+
+    assert mmi("train", "plot", run, "--out", plot)[0] == 0
+    page = plot.read_text()
+    assert page.count("<svg") >= 6 and "learning rate" in page and "http" not in page
+
+    assert mmi("train", "export", run, "--out", weights)[0] == 0
+    manifest = json.loads((weights / "manifest.json").read_text())
+    assert manifest["data"][0]["samples"] == 31 and manifest["steps"] == 8
+    assert manifest["figures"]["text_loss"] > 0
+    assert all(record["size_bytes"] < 40_000_000 for record in manifest["files"].values())
+    better, bare = (MMInterleaved.from_pretrained("tiny", weights=each) for each in (str(weights), "base"))
+    assert better.fingerprint != bare.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--data", "nowhere"], "there is no nowhere"),
+        ([], "no data was given"),
+        (["--recipe", "loar"], "did you mean 'lora'?"),
+        (["--also", "hands"], "did you mean 'hand'?"),
+        (["--recipe", "pretrain", "--rank", "4"], "has no LoRA"),
+        (["--resume", "nowhere"], "no run of mmi train"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_a_line(arguments, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, output = mmi("train", "--preset", "tiny", "--out", tmp_path / "run", "--steps", 1, *arguments)
+    assert code == 1 and said in output, output
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_the_trial_shows_that_losses_fall():
+    code, said = mmi("train", "--try")
+    assert code == 0 and "token loss" in said and "picture loss" in said, said

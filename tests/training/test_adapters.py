@@ -1,0 +1,84 @@
+import pytest
+import torch
+from toy_supply import CONFIG, batch
+
+from mmi_agent.checkpoints.adapters import AdapterManifest, put_on, read_adapter, save_adapter, weights_fingerprint
+from mmi_agent.errors import CheckpointError
+from mmi_agent.models.mm_interleaved import MMInterleavedModel
+from mmi_agent.training.parameters import find_learners, prepare
+from mmi_agent.training.recipes import recipe
+
+
+def build(seed: int = 0) -> MMInterleavedModel:
+    return MMInterleavedModel.build(CONFIG, seed=seed).eval()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A model with LoRA and open gates, and the adapter of it."""
+    model, base = build(), weights_fingerprint(build())
+    chosen = recipe("lora").also(["looks"])
+    prepare(model, chosen)
+    learners = find_learners(model, chosen)
+    with torch.no_grad():
+        for parameter in learners.parameters.values():
+            parameter.normal_(std=0.2)
+    folder = tmp_path_factory.mktemp("weights") / "adapter"
+    manifest = AdapterManifest(
+        preset="tiny",
+        base=base,
+        lora_scale=2.0,
+        recipe={"name": "lora"},
+        data=(),
+        seed=0,
+        steps=1,
+        samples=1,
+        tokens=1,
+    )
+    tensors = {name: each.detach() for name, each in learners.parameters.items()}
+    return model, folder, save_adapter(folder, tensors, manifest)
+
+
+def logits(model: MMInterleavedModel) -> torch.Tensor:
+    rows = batch(range(2))
+    with torch.no_grad():
+        hidden = model.read_rows(rows.ids, rows.layout, model.see(rows.pixels))
+        return model.decoder.logits(hidden)
+
+
+def test_a_merged_adapter_gives_what_the_trained_model_gave(trained):
+    model, folder, manifest = trained
+    fresh = build()
+    before = logits(fresh)
+    assert put_on(fresh, folder) == manifest == read_adapter(folder)
+    assert not torch.allclose(logits(fresh), before, atol=1e-2)
+    torch.testing.assert_close(logits(fresh), logits(model), rtol=1e-5, atol=1e-5)
+
+
+def test_an_adapter_is_put_on_the_weights_that_it_was_trained_on_alone(trained):
+    _, folder, _ = trained
+    with pytest.raises(CheckpointError, match="was trained on other weights of 'tiny'"):
+        put_on(build(seed=1), folder)
+    twice = build()
+    put_on(twice, folder)
+    with pytest.raises(CheckpointError, match="other weights"):
+        put_on(twice, folder)
+
+
+def test_a_damaged_adapter_is_named(trained, tmp_path):
+    _, folder, manifest = trained
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in folder.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    (file,) = manifest.files
+    content = bytearray((copy / file).read_bytes())
+    content[-1] ^= 1
+    (copy / file).write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"{file} has SHA-256"):
+        put_on(build(), copy)
+    (copy / file).unlink()
+    with pytest.raises(CheckpointError, match="No such file"):
+        put_on(build(), copy)
+    with pytest.raises(CheckpointError, match="is there already"):
+        save_adapter(folder, {}, manifest)
