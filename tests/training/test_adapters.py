@@ -22,7 +22,7 @@ def trained(tmp_path_factory):
     learners = find_learners(model, chosen)
     with torch.no_grad():
         for parameter in learners.parameters.values():
-            parameter.normal_(std=0.2)
+            parameter.normal_(std=0.05)
     folder = tmp_path_factory.mktemp("weights") / "adapter"
     manifest = AdapterManifest(
         preset="tiny",

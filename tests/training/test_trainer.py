@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import killed_training
 import pytest
 import torch
 from toy_supply import CONFIG, ToySupply
@@ -74,7 +75,7 @@ def test_a_run_that_is_killed_goes_on_along_the_same_curve(tmp_path):
     def start(folder: str, pause_s: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, HERE / "killed_training.py", tmp_path / folder, pause_s])
 
-    assert start("whole", "0").wait(timeout=200) == 0
+    killed_training.main(str(tmp_path / "whole"))
     victim = start("killed", "1")
     deadline = time.monotonic() + 200
     while checkpoint.latest(tmp_path / "killed" / "checkpoints") is None and time.monotonic() < deadline:
