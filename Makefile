@@ -9,7 +9,8 @@ SETUP := .venv/.set-up
 .PHONY: demo test check setup clean
 
 demo: setup
-	$(BIN)/mmi eval --suite miniwob-demo --policy small --policy random --policy first-element --seeds 10 --workers 2 --out runs/demo
+	$(BIN)/mmi eval --suite miniwob-unseen --policy small --policy small:base --policy random --policy first-element \
+		--seeds 3 --max-steps 10 --workers 2 --out runs/demo
 
 test: setup check
 	$(BIN)/python -m pytest
