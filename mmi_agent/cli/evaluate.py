@@ -63,7 +63,7 @@ def evaluate(
     Examples:
       mmi eval --suite miniwob-demo --out runs/demo
       mmi eval --suite miniwob-seen --suite miniwob-unseen --policy small --policy random --max-steps 20
-      mmi eval --env gui/miniwob:click-test --env gui/miniwob:enter-text --policy small --policy small:decode --seeds 5
+      mmi eval --env gui/miniwob:click-test --env gui/miniwob:enter-text --policy small --policy small:base --seeds 5
     """
     from mmi_agent.evaluation import (
         EvaluationConfig,

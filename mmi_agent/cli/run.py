@@ -23,7 +23,7 @@ def run(
         ),
     ] = None,
     policy: Annotated[
-        str, typer.Option(metavar="NAME", help="Who decides: small, small:decode, tiny, random, ...")
+        str, typer.Option(metavar="NAME", help="Who decides: small, small:base, tiny, random, ...")
     ] = "small",
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="The same seed gives the same start.")] = 0,
     max_steps: Annotated[int, typer.Option(metavar="N", min=1, help="Ends the run after so many steps.")] = 30,
