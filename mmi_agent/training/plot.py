@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from mmi_agent.errors import ConfigError
 from mmi_agent.training.log import read_log
@@ -92,9 +92,11 @@ h2 {{ font-size: 1em; margin: 1.5em 0 .3em }} svg {{ width: 100%; height: auto }
 
 
 def _value(entry: dict[str, Any], name: str) -> Any:
-    first, _, second = name.partition(".")
-    value = entry.get(first)
-    return value.get(second) if second and isinstance(value, dict) else None if second else value
+    """A figure of a line, as of "loss" or "held_back.loss"; None where the line does not have it."""
+    value: Any = entry
+    for key in name.split("."):
+        value = cast("dict[str, Any]", value).get(key) if isinstance(value, dict) else None
+    return value
 
 
 def _colour(runs: Sequence[str], run: str) -> str:

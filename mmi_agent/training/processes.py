@@ -74,7 +74,8 @@ class Processes:
             assert isinstance(layer, DecoderLayer)
             fully_shard(layer.attention)
             fully_shard(layer.feed_forward)
-        return fully_shard(objective)
+        fully_shard(objective)  # in place
+        return objective
 
     def precision(self) -> AbstractContextManager[Any]:
         """What is computed in: bfloat16 on a GPU, float32 on a CPU, where bfloat16 is ten times slower."""

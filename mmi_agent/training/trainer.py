@@ -377,16 +377,19 @@ def _refuse_other(folder: Path, found: RunState, asked: RunState) -> None:
     elif found.processes != asked.processes:
         wrong = f"has {found.processes} processes, these are {asked.processes}"
     elif found.plan != asked.plan:
-        names = sorted(name for name in asked.plan if found.plan.get(name) != asked.plan[name])
+        had, has = _flat(found.plan), _flat(asked.plan)
         wrong = "; ".join(
-            f"has {name} {_short(found.plan.get(name))}, asked was {_short(asked.plan[name])}" for name in names
+            f"has {name} {had.get(name)}, asked was {has[name]}" for name in has if had.get(name) != has[name]
         )
     if wrong:
         raise ConfigError(f"the run in {run} {wrong}: go on with what it has, or give another --out")
 
 
-def _short(value: JsonValue) -> str:
-    return str(value.get("name")) if isinstance(value, dict) else str(value)
+def _flat(plan: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """What decides a curve, the recipe's parts among the rest, and its groups by name."""
+    recipe = cast("dict[str, Any]", plan["recipe"])
+    groups = ", ".join(f"{group['name']} at {group['rate']:g}" for group in recipe["groups"])
+    return {**plan, **recipe, "recipe": recipe["name"], "groups": groups}
 
 
 def _num_positions(batch: Batch) -> int:

@@ -33,7 +33,7 @@ def test_from_data_to_better_weights(lines, tmp_path):
     log = (run / "log.jsonl").read_text()
     assert mmi("train", "--resume", run)[0] == 0 and (run / "log.jsonl").read_text() == log  # there is nothing to do
     code, said = mmi(*asked, "--held-back", 0.2, "--lr", 0.02)
-    assert (code, "has recipe" in said) == (1, True), said
+    assert (code, "has learning_rate 0.01, asked was 0.02" in said) == (1, True), said
 
     assert mmi("train", "plot", run, "--out", plot)[0] == 0
     page = plot.read_text()

@@ -41,6 +41,7 @@ def trained(tmp_path_factory):
 
 def logits(model: MMInterleavedModel) -> torch.Tensor:
     rows = batch(range(2))
+    assert rows.pixels is not None
     with torch.no_grad():
         hidden = model.read_rows(rows.ids, rows.layout, model.see(rows.pixels))
         return model.decoder.logits(hidden)

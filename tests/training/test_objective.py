@@ -26,6 +26,7 @@ def test_sums_over_counts_are_the_losses_of_reading_each_sample_by_itself(model)
     text, picture = [], []
     for number in range(3):
         alone = batch([number])
+        assert alone.pixels is not None and alone.drawn_pixels is not None
         seen = model.see(alone.pixels)
         reading = model.read(alone.ids, seen)
         text += [next_token_loss(reading, alone.targets[:, :-1]) * alone.num_targets]

@@ -16,7 +16,6 @@ from mmi_agent.errors import CheckpointError, ConfigError
 from mmi_agent.models.mm_interleaved import MMInterleavedModel
 from mmi_agent.training import checkpoint
 from mmi_agent.training.log import read_log
-from mmi_agent.training.processes import Processes
 from mmi_agent.training.recipes import Recipe, recipe
 from mmi_agent.training.supply import Portion
 from mmi_agent.training.trainer import Plan, Trainer
@@ -25,11 +24,11 @@ HERE = Path(__file__).parent
 
 
 class Texts(ToySupply):
-    def __init__(self, **asked) -> None:
-        super().__init__(**{"num_samples": 4, "pictures": False, **asked})
+    def __init__(self, *, batches: int = 2, name: str = "toy") -> None:
+        super().__init__(num_samples=4, batches=batches, pictures=False, name=name)
 
 
-def trainer(folder: Path, *, name="lora", plan=None, supply=None, given: Recipe | None = None, **more) -> Trainer:
+def trainer(folder: Path, *, name="lora", plan=None, supply=None, given: Recipe | None = None) -> Trainer:
     return Trainer(
         MMInterleavedModel.build(CONFIG).eval(),
         base="tiny",
@@ -37,7 +36,6 @@ def trainer(folder: Path, *, name="lora", plan=None, supply=None, given: Recipe 
         plan=plan or Plan(steps=2),
         supply=supply or Texts(),
         folder=folder,
-        **more,
     )
 
 
@@ -94,20 +92,16 @@ def test_a_run_goes_on_with_nothing_else(tmp_path):
     first.stop()
     first.run()
     assert first.state.step == 1  # a stop is a checkpoint
-    others = [
-        (dict(supply=Texts(name="other")), "trains on data"),
-        (dict(given=replace(recipe("lora"), learning_rate=1.0)), "recipe"),
-        (dict(plan=Plan(steps=5)), "has steps 4, asked was 5"),
-        (dict(processes=Processes(size=2)), "has 1 processes, these are 2"),
-    ]
-    for asked, said in others:
-        if "processes" in asked:
-            state = first.state.model_copy(update={"processes": 2})
-            path = tmp_path / "checkpoints" / "step-000001" / "state.json"
-            path.write_text(state.model_dump_json())
-            asked, said = {}, "has 2 processes, these are 1"
-        with pytest.raises(ConfigError, match=said):
-            trainer(tmp_path, **{"plan": plan, **asked})
+    with pytest.raises(ConfigError, match="trains on data"):
+        trainer(tmp_path, plan=plan, supply=Texts(name="other"))
+    with pytest.raises(ConfigError, match=r"has learning_rate 0.0005, asked was 1.0: go on"):
+        trainer(tmp_path, plan=plan, given=replace(recipe("lora"), learning_rate=1.0))
+    with pytest.raises(ConfigError, match="has steps 4, asked was 5"):
+        trainer(tmp_path, plan=Plan(steps=5))
+    of_two = first.state.model_copy(update={"processes": 2})
+    (tmp_path / "checkpoints" / "step-000001" / "state.json").write_text(of_two.model_dump_json())
+    with pytest.raises(ConfigError, match="has 2 processes, these are 1"):
+        trainer(tmp_path, plan=plan)
 
 
 class Poisoned(Texts):
@@ -168,9 +162,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, monkeypatch):
 
 
 def test_a_recipe_for_what_the_model_lacks_is_refused(tmp_path):
-    blind = MMInterleavedModel.build(replace(CONFIG, image_decoder=None)).eval()
-    more = dict(base="tiny", plan=Plan(steps=1), supply=Texts(), folder=tmp_path)
-    with pytest.raises(ConfigError, match="picture loss and the model has no image decoder"):
-        Trainer(blind, recipe=recipe("finetune"), **more)
-    with pytest.raises(ConfigError, match="picture loss"):
-        Trainer(blind, recipe=recipe("lora").also(["hand"]), **more)
+    for chosen in (recipe("finetune"), recipe("lora").also(["hand"])):
+        blind = MMInterleavedModel.build(replace(CONFIG, image_decoder=None)).eval()
+        with pytest.raises(ConfigError, match="picture loss and the model has no image decoder"):
+            Trainer(blind, base="tiny", recipe=chosen, plan=Plan(steps=1), supply=Texts(), folder=tmp_path)
