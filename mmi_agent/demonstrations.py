@@ -6,22 +6,19 @@ A kept run stands in `<out>/<task>/<seed>/`, whole, as an ordinary trajectory. A
 
 import fcntl
 import multiprocessing
-import os
 import shutil
 import signal
-import threading
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import parent_process
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Protocol, cast
 
 from mmi_agent.agent.limits import Limits
 from mmi_agent.agent.runtime import Agent
+from mmi_agent.child_process import die_with_parent
 from mmi_agent.environment import Environment
 from mmi_agent.errors import AgentError, ConfigError, TrajectoryError, UnknownNameError
 from mmi_agent.policy import Policy
@@ -239,14 +236,7 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 def _begin_work() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the collection, which lets the workers finish
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _die_with_parent() -> None:
-    parent = parent_process()
-    assert parent
-    wait([parent.sentinel])
-    os._exit(1)
+    die_with_parent()
 
 
 class _World:

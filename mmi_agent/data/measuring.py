@@ -5,20 +5,20 @@ import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from mmi_agent.checkpoints.converted import default_folder, load_converted_tokenizer
+from mmi_agent.checkpoints.converted import default_folder
 from mmi_agent.checkpoints.files import cache_root
 from mmi_agent.checkpoints.smollm2 import ensure_smollm2, load_tokenizer
 from mmi_agent.data.encoding import encode_sample
 from mmi_agent.data.readers.reader import Reader
 from mmi_agent.data.sample import Broken, Sample
 from mmi_agent.errors import MMIError
+from mmi_agent.inference.loading import converted_tokenizer
 from mmi_agent.inference.tokenizer import Tokenizer
 from mmi_agent.models.configs import preset
 from mmi_agent.models.mm_interleaved import MMInterleavedConfig
 
 __all__ = ["Kind", "Length", "Report", "Yardstick", "examine"]
 
-_VICUNA_END = "</s>"
 _UNLIMITED = 1 << 40
 _DETAIL = re.compile(r"'[^']*'|\"[^\"]*\"|\b[0-9a-f]{12,}\b|\d+")
 
@@ -72,7 +72,7 @@ class Yardstick:
         elif name == "small":
             tokenizer = Tokenizer(load_tokenizer(ensure_smollm2()))
         else:
-            tokenizer = Tokenizer(load_converted_tokenizer(default_folder()), end_of_turn=_VICUNA_END)
+            tokenizer = converted_tokenizer(default_folder())
         return cls(name=name, tokenizer=tokenizer, config=config)
 
     @property

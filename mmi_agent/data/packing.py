@@ -17,11 +17,11 @@ from torch import Tensor
 
 from mmi_agent.data.encoding import Encoded, EncodedPicture, Token
 from mmi_agent.inference.document import pixels_of
+from mmi_agent.models.losses import IGNORED
 from mmi_agent.models.mm_interleaved import MMInterleavedConfig, RowLayout
 
 __all__ = ["Batch", "Row", "collate", "pack"]
 
-_IGNORED = -100
 _SHARED = _PADDING = 0  # numbers of documents; samples count from 1
 _LEAST_SHARED = 32  # tokens; below, a beginning of its own is cheaper than a row of its own
 
@@ -49,7 +49,7 @@ class Batch(NamedTuple):
     @property
     def num_targets(self) -> int:
         """Tokens that count."""
-        return int((self.targets != _IGNORED).sum())
+        return int((self.targets != IGNORED).sum())
 
     def to(self, device: torch.device | str) -> "Batch":
         """Moves all tensors."""
@@ -184,12 +184,12 @@ class _Tensors(NamedTuple):
         ids, targets, positions, document = (list[int]() for _ in range(4))
         for number, begin, tokens in stretches:
             ids += [token.id for token in tokens]
-            targets += [token.id if token.learnt else _IGNORED for token in tokens[1:]] + [_IGNORED] * bool(tokens)
+            targets += [token.id if token.learnt else IGNORED for token in tokens[1:]] + [IGNORED] * bool(tokens)
             positions += range(begin, begin + len(tokens))
             document += [number] * len(tokens)
         return cls(
             torch.tensor(ids + [config.padding] * padding),
-            torch.tensor(targets + [_IGNORED] * padding),
+            torch.tensor(targets + [IGNORED] * padding),
             torch.tensor(positions + [0] * padding),
             torch.tensor(document + [_PADDING] * padding),
         )

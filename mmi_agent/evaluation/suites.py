@@ -11,7 +11,6 @@ from mmi_agent.registry import environment_class
 __all__ = ["SUITES", "Suite", "default_seeds", "environment_tasks", "suite_environments"]
 
 _MINIWOB = "gui/miniwob"
-_SAME_PAGE = "-nodelay"  # a variant of a task that differs in an animation alone
 
 _MINIWOB_DEMO = (
     "click-test-2",
@@ -81,8 +80,7 @@ def _seen() -> list[str]:
 
 
 def _unseen() -> list[str]:
-    held_out = _of_miniwob("held_out")
-    return sorted(task for task in held_out if task.removesuffix(_SAME_PAGE) == task)
+    return sorted(_of_miniwob("held_out"))
 
 
 def _of_miniwob(tasks: str) -> Collection[str]:

@@ -3,12 +3,10 @@
 import fcntl
 import os
 import signal
-import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import parent_process
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -16,6 +14,7 @@ from mmi_agent.agent.approval import AllowListed
 from mmi_agent.agent.limits import Limits
 from mmi_agent.agent.runtime import Agent
 from mmi_agent.agent.trajectory import read_trajectory
+from mmi_agent.child_process import die_with_parent
 from mmi_agent.environment import Environment
 from mmi_agent.errors import AgentError, MMIError
 from mmi_agent.evaluation.plan import Episode, EvaluationConfig
@@ -74,7 +73,7 @@ def work(connection: Connection, config: EvaluationConfig, root: Path, threads: 
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the study, which ends its workers
     os.environ["OMP_NUM_THREADS"] = str(threads)  # read when torch is loaded, which is not yet
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    die_with_parent()
     hands = _Hands(config, root, lambda text: connection.send(Said(text)))
     try:
         while True:
@@ -178,10 +177,3 @@ def _one_at_a_time(root: Path) -> Generator[None]:
     with (root / ".loading").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _die_with_parent() -> None:
-    parent = parent_process()
-    assert parent
-    wait([parent.sentinel])
-    os._exit(1)

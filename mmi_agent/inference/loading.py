@@ -20,7 +20,7 @@ from mmi_agent.models.configs import PRESETS, preset
 from mmi_agent.models.mm_interleaved import MMInterleavedConfig, MMInterleavedModel
 from mmi_agent.pictures import MemoryPictures, PictureStore
 
-__all__ = ["MMInterleaved"]
+__all__ = ["MMInterleaved", "converted_tokenizer"]
 
 _VICUNA_END = "</s>"
 _TRAINED = Path(__file__).parent.parent / "checkpoints" / "trained"  # an adapter for a preset, by its name
@@ -143,7 +143,7 @@ class MMInterleaved:
         if manifest.model != MODEL:
             raise CheckpointError(f"{folder} holds {manifest.model}, not a whole {MODEL}: name the preset instead")
         model = load_converted(folder, device=device, dtype=dtype, draws=draws)
-        tokenizer = Tokenizer(load_converted_tokenizer(folder), end_of_turn=_VICUNA_END)
+        tokenizer = converted_tokenizer(folder)
         fingerprint = _fingerprint(model.config, manifest, None)
         return cls(name=name, model=model, tokenizer=tokenizer, sees=True, fingerprint=fingerprint)
 
@@ -188,6 +188,15 @@ class MMInterleaved:
             pictures: Likewise.
         """
         return replace(self, compiled=CompiledDecoder(self.model.decoder, tokens=tokens, pictures=pictures))
+
+
+def converted_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a folder that `mmi weights convert` made.
+
+    Raises:
+        CheckpointError: If it is not there.
+    """
+    return Tokenizer(load_converted_tokenizer(folder), end_of_turn=_VICUNA_END)
 
 
 def _adapter_and_source(name: str, weights: str | None) -> tuple[Path | None, str | None]:

@@ -15,6 +15,7 @@ from mmi_agent.models.mm_interleaved import MMInterleavedConfig, MMInterleavedMo
 from mmi_agent.models.visual_tokenizer import VisualFeatures
 
 __all__ = [
+    "IGNORED",
     "NoiseDraw",
     "next_picture_errors",
     "next_picture_loss",
@@ -23,7 +24,9 @@ __all__ = [
     "weighted_loss",
 ]
 
-_IGNORED = -100
+IGNORED = -100
+"""The target of a token that does not count."""
+
 TEXT_WEIGHT, PICTURE_WEIGHT = 1.0, 10.0
 
 
@@ -69,12 +72,12 @@ def next_token_targets(ids_BT: Tensor, attention_mask_BT: Tensor, config: MMInte
     opens_BT = (now_BT == config.begin_of_text) & (next_BT == config.begin_of_image)
     silent = torch.tensor([config.padding, config.image, config.begin_of_text], device=ids_BT.device)
     ignored_BT = torch.isin(next_BT, silent) | (attention_mask_BT[:, 1:] == 0) | opens_BT
-    return next_BT.masked_fill(ignored_BT, _IGNORED)
+    return next_BT.masked_fill(ignored_BT, IGNORED)
 
 
 def next_token_loss(reading: Reading, targets_BT: Tensor) -> Tensor:
     """Mean cross entropy of the tokens that count, in nats."""
-    return F.cross_entropy(reading.logits[:, :-1].float().flatten(0, 1), targets_BT.flatten(), ignore_index=_IGNORED)
+    return F.cross_entropy(reading.logits[:, :-1].float().flatten(0, 1), targets_BT.flatten(), ignore_index=IGNORED)
 
 
 def next_picture_loss(

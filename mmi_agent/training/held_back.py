@@ -10,13 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from mmi_agent.data.packing import Batch
+from mmi_agent.models.losses import IGNORED
 from mmi_agent.models.mm_interleaved import MMInterleavedConfig
 from mmi_agent.training.objective import Costs, share
 from mmi_agent.training.processes import Processes
 
 __all__ = ["HeldBack", "is_held_back", "judge"]
-
-_IGNORED = -100
 
 
 class HeldBack(NamedTuple):
@@ -68,7 +67,7 @@ def judge(
 def _count_exact(batch: Batch, right_N: Tensor) -> tuple[int, int]:
     """Samples whose last learnt stretch is right, and samples."""
     right_BT = torch.ones_like(batch.targets, dtype=torch.bool)
-    right_BT[batch.targets != _IGNORED] = right_N
+    right_BT[batch.targets != IGNORED] = right_N
     exact = [bool(right_T[stretch_S].all()) for right_T, stretch_S in _last_stretches(batch, right_BT)]
     return sum(exact), len(exact)
 
@@ -76,7 +75,7 @@ def _count_exact(batch: Batch, right_N: Tensor) -> tuple[int, int]:
 def _last_stretches(batch: Batch, right_BT: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """The positions of the last learnt stretch of each sample, with its row."""
     for targets_T, document_T, right_T in zip(batch.targets, batch.layout.document, right_BT, strict=True):
-        counts_T = targets_T != _IGNORED
+        counts_T = targets_T != IGNORED
         for number in document_T[counts_T].unique():
             places_N = (counts_T & (document_T == number)).nonzero().flatten()
             breaks = (places_N.diff() != 1).nonzero().flatten()

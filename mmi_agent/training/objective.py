@@ -13,13 +13,12 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from mmi_agent.data.packing import Batch
-from mmi_agent.models.losses import NoiseDraw, next_picture_errors
+from mmi_agent.models.losses import IGNORED, NoiseDraw, next_picture_errors
 from mmi_agent.models.mm_interleaved import MMInterleavedConfig, MMInterleavedModel, RowLayout, Scenes
 from mmi_agent.models.visual_tokenizer import VisualFeatures
 
 __all__ = ["Costs", "Counts", "Objective", "checkpoint_layers", "count", "draw_noise", "share"]
 
-_IGNORED = -100
 _CHUNK = 2048  # tokens whose logits are held at a time
 
 
@@ -87,7 +86,7 @@ class Objective(nn.Module):
         return 0.0 * torch.cat([parameter.reshape(-1)[:1].float() for parameter in here]).sum() if here else 0.0
 
     def _text(self, hidden_BTC: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor]:
-        counts_BT = targets_BT != _IGNORED
+        counts_BT = targets_BT != IGNORED
         hidden_NC, targets_N = hidden_BTC[counts_BT], targets_BT[counts_BT]
         if len(targets_N) <= _CHUNK:
             return self._tokens(hidden_NC, targets_N)
@@ -141,7 +140,7 @@ def share(
     drawn_P = batch.draws & kept_P & (not idle)
     taken = batch._replace(
         ids=batch.ids[rows],
-        targets=torch.full_like(batch.targets[rows], _IGNORED) if idle else batch.targets[rows],
+        targets=torch.full_like(batch.targets[rows], IGNORED) if idle else batch.targets[rows],
         layout=RowLayout(*(tensor[rows] for tensor in batch.layout)),
         pixels=None if batch.pixels is None or not kept_P.any() else batch.pixels[kept_P],
         drawn_pixels=None if batch.drawn_pixels is None or not drawn_P.any() else batch.drawn_pixels[kept_P],
