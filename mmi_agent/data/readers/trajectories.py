@@ -1,6 +1,7 @@
 """Recorded runs as samples: of each run what its policy read and wrote by the last step, the calls to be learnt.
 
-Calls that failed or were refused are read and not learnt. A run whose file was edited, whose pictures are missing or
+Calls that failed or were refused are read and not learnt. A world that ends its runs by itself, as test pages do, shows
+nobody how to stop: where it judged that the task is done, the call that says so is added and learnt. A run whose file was edited, whose pictures are missing or
 changed, or that did not succeed is broken: it says why.
 """
 
@@ -19,7 +20,8 @@ from mmi_agent.errors import DataError, ToolError, TrajectoryError
 from mmi_agent.inference.prompts import Part, run_parts
 from mmi_agent.pictures import FolderPictures
 from mmi_agent.policy import Context, PastStep
-from mmi_agent.types import Effect, Outcome, Picture
+from mmi_agent.tool import FINISH
+from mmi_agent.types import Effect, Outcome, Picture, Text, ToolCall
 
 __all__ = ["TRAJECTORY", "Runs", "Trajectories", "find_runs", "run_context"]
 
@@ -76,12 +78,14 @@ def find_runs(folder: Path) -> Iterator[Path]:
 def run_context(run: Trajectory) -> Context:
     """All that the policy knew when the run was over: the steps that stood in its last prompt, and the last step.
 
+    Where the world ended the run with success, the last step is to say so, about the last sight of it.
+
     Raises:
         DataError: If the run has no step.
     """
     if not run.steps:
         raise DataError("the run has no step")
-    *before, last = map(_past_step, run.steps)
+    *before, last = [*map(_past_step, run.steps), *_said_done(run)]
     tools = [_RecordedTool.of(record) for record in run.start.tools]
     said = [f"The person answered: {resume.answer}" for resume in run.resumes if resume.answer]
     instruction = "\n\n".join([run.start.instruction, *said])
@@ -107,6 +111,18 @@ def _past_step(step: Step) -> PastStep:
     intent = step.intent
     outcome = step.result.outcome if step.result else Outcome(status="in_doubt")
     return PastStep(observation=intent.observation, blocks=intent.blocks, call=intent.call, outcome=outcome)
+
+
+def _said_done(run: Trajectory) -> Iterator[PastStep]:
+    ended_by_itself = run.steps[-1].intent.call is None or run.steps[-1].intent.call.name != FINISH.name
+    may_say_so = any(tool.name == FINISH.name for tool in run.start.tools)
+    if run.end and run.end.observation and run.verdict and run.verdict.success and ended_by_itself and may_say_so:
+        yield PastStep(
+            observation=run.end.observation,
+            blocks=(Text(text="The task is done."),),
+            call=ToolCall(name=FINISH.name, arguments={"answer": "Done."}),
+            outcome=Outcome(),
+        )
 
 
 def _limit(run: Trajectory, name: str, default: int) -> int:
