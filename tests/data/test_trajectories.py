@@ -53,11 +53,12 @@ def test_a_run_is_what_its_policy_read_and_wrote_token_for_token(
     assert sum(bool(step.observation.pictures) for step in last.steps) < 4 or limits != {"context_pictures": 2}
     assert units[: len(read)] == read
     call = ToolCall(name="send", arguments={})
-    assert units[len(read) :] == [
+    written = [
         *tokenizer.encode(f"\n{call_text(call, last.tools, last.observation)}"),
         tokenizer.end_of_turn,
         *tokenizer.encode("\n"),
     ]
+    assert units[len(read) :][: len(written)] == written
     assert any(isinstance(part.content, Picture) for part in sample.parts) == look
 
 
@@ -72,9 +73,24 @@ def test_what_was_decided_is_learnt_and_what_was_refused_is_only_read(tmp_path: 
         '\n{"tool":"scroll","arguments":{"rows":1}}',
         f'{SAID}\n{{"tool":"type_text","arguments":{{"text":"fig"}}}}',
         '\n{"tool":"send","arguments":{}}',
+        'The task is done.\n{"tool":"finish","arguments":{"answer":"Done."}}',
         "",
     ]
     assert any(isinstance(part.content, str) and '"mark":99' in part.content for part in sample.parts)
+
+
+def test_who_stopped_is_shown_as_they_did_it_and_who_was_stopped_learns_to_stop(tmp_path: Path) -> None:
+    said = {"answer": "It is a fig."}
+    record(tmp_path / "stopped" / "run", [("scroll", {"rows": 1}), ("finish", said)])
+    record(tmp_path / "was-stopped" / "run")
+    stopped, was_stopped = (
+        "".join(part.content for part in only(folder, runs="all").parts if isinstance(part.content, str))
+        for folder in (tmp_path / "stopped", tmp_path / "was-stopped")
+    )
+    assert stopped.count('{"tool":"finish"') == was_stopped.count('{"tool":"finish"') == 1
+    assert stopped.rstrip().endswith('{"tool":"finish","arguments":{"answer":"It is a fig."}}')
+    outcome = was_stopped.rindex("Outcome: done.")
+    assert outcome < was_stopped.index('{"tool":"finish"'), "it stops after it has seen what came of its last call"
 
 
 def broken(folder: Path, **options: Any) -> str:

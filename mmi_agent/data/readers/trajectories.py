@@ -78,14 +78,14 @@ def find_runs(folder: Path) -> Iterator[Path]:
 def run_context(run: Trajectory) -> Context:
     """All that the policy knew when the run was over: the steps that stood in its last prompt, and the last step.
 
-    Where the world ended the run with success, the last step is to say so, about the last sight of it.
+    Where the world ended the run with success, one more step says so, about the last sight of it.
 
     Raises:
         DataError: If the run has no step.
     """
     if not run.steps:
         raise DataError("the run has no step")
-    *before, last = [*map(_past_step, run.steps), *_said_done(run)]
+    *before, last = map(_past_step, run.steps)
     tools = [_RecordedTool.of(record) for record in run.start.tools]
     said = [f"The person answered: {resume.answer}" for resume in run.resumes if resume.answer]
     instruction = "\n\n".join([run.start.instruction, *said])
@@ -102,7 +102,7 @@ def run_context(run: Trajectory) -> Context:
         observation=last.observation,
         tools=tools,
         pictures=run.pictures,
-        steps=(*kept, last),
+        steps=(*kept, last, *_said_done(run)),
         step=len(run.steps),
     )
 
