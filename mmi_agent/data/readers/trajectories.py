@@ -1,8 +1,9 @@
 """Recorded runs as samples: of each run what its policy read and wrote by the last step, the calls to be learnt.
 
 Calls that failed or were refused are read and not learnt. A world that ends its runs by itself, as test pages do, shows
-nobody how to stop: where it judged that the task is done, the call that says so is added and learnt. A run whose file was edited, whose pictures are missing or
-changed, or that did not succeed is broken: it says why.
+nobody how to stop: where it judged that the task is done, the call that says so is added and learnt.
+
+A run whose file was edited, whose pictures are missing or changed, or that did not succeed is broken: it says why.
 """
 
 import hashlib
