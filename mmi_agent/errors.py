@@ -13,6 +13,7 @@ MMIError
     PolicyError                       the policy failed to decide
     ToolError                         a tool failed
     EnvironmentFailure                the world behind the environment is gone
+    MemoryStoreError                  a memory folder that is damaged, newer, not writable, or of other vectors
     ActionError                       the model can mend it: goes back to it as an outcome
 """
 
@@ -28,6 +29,7 @@ __all__ = [
     "DeviceMemoryError",
     "EnvironmentFailure",
     "MMIError",
+    "MemoryStoreError",
     "MissingDependencyError",
     "PolicyError",
     "ShapeError",
@@ -102,6 +104,10 @@ class ToolError(AgentError):
 
 class EnvironmentFailure(AgentError):  # noqa: N818 - "EnvironmentError" is OSError's old name
     """The world behind the environment is gone."""
+
+
+class MemoryStoreError(AgentError):
+    """What was remembered cannot be read or written."""
 
 
 class ActionError(AgentError):
