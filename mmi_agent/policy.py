@@ -41,6 +41,7 @@ class Context:
         tools: What may be called, `finish` and `ask_user` among them.
         steps: The recent steps, oldest first, within the token and picture budget.
         memories: Recalled texts, quoted as data.
+        examples: Recalled episodes and skills: how something like this was done before. Quoted as data, like the rest.
         pictures: The bytes of every picture named here; a policy that draws puts its pictures there.
         step: How many steps went before, also those that no longer stand in `steps`.
         seed: For whatever the policy draws at random in this step.
@@ -53,6 +54,7 @@ class Context:
     pictures: PictureStore
     steps: tuple[PastStep, ...] = ()
     memories: tuple[Text, ...] = ()
+    examples: tuple[Text, ...] = ()
     step: int = 0
     seed: int = 0
     advice: str = ""

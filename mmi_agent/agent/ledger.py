@@ -43,6 +43,7 @@ class Turn:
         call: What it calls; None until then, or where it fails to.
         fault: What is wrong with the decision, in words for the policy.
         usage: The tokens of the decision.
+        recalled: Ids of what the policy was shown of its memory.
         decide_ms: How long the policy took.
         ruling: What the guard says.
         recorded: Whether the intent is on disk.
@@ -58,6 +59,7 @@ class Turn:
     call: ToolCall | None = None
     fault: str = ""
     usage: dict[str, int] = field(default_factory=dict[str, int])
+    recalled: tuple[str, ...] = ()
     decide_ms: float = 0.0
     ruling: Ruling | None = None
     recorded: bool = False
@@ -152,6 +154,7 @@ class Ledger:
             observe_ms=round(turn.observe_ms, 3),
             decide_ms=round(turn.decide_ms, 3),
             usage=turn.usage,
+            recalled=turn.recalled,
         )
         self.recorder.append(intent)
         turn.recorded = True

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import JsonValue
 
@@ -27,6 +27,9 @@ from mmi_agent.policy import Context, PastStep, Policy
 from mmi_agent.tool import ASK_USER, FINISH, Tool, invoke
 from mmi_agent.types import Observation, Outcome, Picture, Text, ToolCall
 
+if TYPE_CHECKING:
+    from mmi_agent.memory.recollection import Episode, Recollector
+
 __all__ = ["Agent"]
 
 T = TypeVar("T")
@@ -44,6 +47,7 @@ class Agent:
         approver: Asked about consequential calls; without one they are denied.
         limits: The budgets of each run.
         tools: More tools, beside those of the environment, `finish` and `ask_user`.
+        memory: Recalled from before decisions; each run is remembered when it is over.
         options: How the environment was made, for the record.
     """
 
@@ -55,6 +59,7 @@ class Agent:
         approver: Approver | None = None,
         limits: Limits | None = None,
         tools: Sequence[Tool] = (),
+        memory: "Recollector | None" = None,
         options: Mapping[str, JsonValue] | None = None,
     ) -> None:
         self.policy = policy
@@ -62,6 +67,7 @@ class Agent:
         self.approver = approver or DenyAll()
         self.limits = limits or Limits()
         self.tools = tuple(tools)
+        self.memory = memory
         self.options = dict(options or {})
 
     def run(self, task: str | None = None, *, seed: int = 0, folder: Path) -> Run:
@@ -75,6 +81,7 @@ class Agent:
         Raises:
             ConfigError: If the environment cannot begin with this task.
             TrajectoryError: If the run cannot be recorded; what cannot be recorded is not done.
+            MemoryStoreError: If the run is over and recorded, and cannot be remembered.
         """
         return _last(self.stream(task, seed=seed, folder=folder))
 
@@ -143,6 +150,7 @@ class _Episode:
         self._seed = seed
         self._instruction = task or ""
         self._tools: dict[str, Tool] = {}
+        self._memory: Episode | None = None
         self._first_look: tuple[Seen, float] | None = None
         self._last: PastStep | None = None  # the step before, unless a resumed run goes on after it
         self._stuck = ""
@@ -169,6 +177,8 @@ class _Episode:
                     raise
                 ending = Ending(status="error", reason=_described(error))
             end = self._end(ending)
+        if self._agent.memory and self._agent.memory.learns:
+            self._agent.memory.keep(self._recorder.folder)
         yield Ended(run=self._left(end), end=end)
 
     # ---- how it begins
@@ -231,6 +241,12 @@ class _Episode:
             pictures=self._recorder.pictures,
             observe=self._environment.observe,
         )
+        if self._agent.memory:
+            self._memory = self._agent.memory.begin(
+                instruction=self._instruction,
+                environment=self._environment.name,
+                pictures=self._recorder.pictures,
+            )
 
     def _record_start(self) -> None:
         self._ledger.start(
@@ -272,6 +288,8 @@ class _Episode:
     def _context(self, turn: Turn) -> Context:
         tools = tuple(self._tools.values())
         notice, self._notice = self._notice, ""
+        recalled = self._memory.at(turn.seen.observation) if self._memory else None
+        turn.recalled = recalled.ids if recalled else ()
         return Context(
             instruction=self._instruction,
             observation=turn.seen.observation,
@@ -282,9 +300,11 @@ class _Episode:
                 instruction=self._instruction,
                 tools=tools,
                 observation=turn.seen.observation,
-                max_tokens=self._limits.context_tokens,
+                max_tokens=self._limits.context_tokens - (recalled.tokens if recalled else 0),
                 max_pictures=self._limits.context_pictures,
             ),
+            memories=recalled.facts if recalled else (),
+            examples=recalled.examples if recalled else (),
             step=turn.step,
             seed=self._seed * 1_000_003 + turn.step,
             advice=" ".join(filter(None, [notice, self._guard.advice(turn.seen)])),

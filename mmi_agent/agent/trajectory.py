@@ -110,6 +110,7 @@ class Intent(_Line):
     observe_ms: float = Field(description="The first step of a process includes the reset of the environment.")
     decide_ms: float
     usage: dict[str, int] = Field(default_factory=dict, description="Tokens read, reused and written by the policy.")
+    recalled: tuple[str, ...] = Field(default=(), description="Ids of the items of memory that the policy was shown.")
 
 
 class Result(_Line):

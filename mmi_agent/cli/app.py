@@ -10,6 +10,18 @@ from mmi_agent.cli.environments import list_environments
 from mmi_agent.cli.errors import guarded
 from mmi_agent.cli.evaluate import evaluate
 from mmi_agent.cli.generate import generate
+from mmi_agent.cli.memory import (
+    add_item,
+    edit_item,
+    export_items,
+    forget_items,
+    import_items,
+    learn_runs,
+    list_items,
+    rebuild_memory,
+    recall_items,
+    show_item,
+)
 from mmi_agent.cli.metrics import caption, clip, fid, miou, refer, visdial, vqa
 from mmi_agent.cli.parity import parity
 from mmi_agent.cli.resume import resume
@@ -34,6 +46,9 @@ _demos = typer.Typer(
     help="Experts that show how tasks are done, to learn from.", no_args_is_help=True, rich_markup_mode=None
 )
 _env = typer.Typer(help="The worlds that a policy can be put into.", no_args_is_help=True, rich_markup_mode=None)
+_memory = typer.Typer(
+    help="What the agent remembers: see it, correct it, forget it.", no_args_is_help=True, rich_markup_mode=None
+)
 _metrics = typer.Typer(
     help="Score captions, answers, boxes and drawn pictures, as papers do.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -67,6 +82,17 @@ _demos.command("collect")(guarded(collect_demos))
 _demos.command("list")(guarded(list_demos))
 app.add_typer(_env, name="env")
 _env.command("list")(guarded(list_environments))
+app.add_typer(_memory, name="memory")
+_memory.command("list")(guarded(list_items))
+_memory.command("show")(guarded(show_item))
+_memory.command("recall")(guarded(recall_items))
+_memory.command("add")(guarded(add_item))
+_memory.command("edit")(guarded(edit_item))
+_memory.command("forget")(guarded(forget_items))
+_memory.command("learn")(guarded(learn_runs))
+_memory.command("export")(guarded(export_items))
+_memory.command("import")(guarded(import_items))
+_memory.command("rebuild")(guarded(rebuild_memory))
 app.add_typer(_weights, name="weights")
 _weights.command("fetch")(guarded(fetch_weights))
 _weights.command("convert")(guarded(convert_weights))

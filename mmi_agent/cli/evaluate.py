@@ -50,6 +50,14 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The study's folder.", show_default="a new one below runs/")
     ] = None,
+    memory: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Let each policy run with this memory as well, as NAME+memory; nothing is remembered in it.",
+            show_default=False,
+        ),
+    ] = None,
     weights: Weights = None,
     json: Json = False,
 ) -> None:
@@ -64,6 +72,7 @@ def evaluate(
       mmi eval --suite miniwob-demo --out runs/demo
       mmi eval --suite miniwob-seen --suite miniwob-unseen --policy small --policy random --max-steps 20
       mmi eval --env gui/miniwob:click-test --env gui/miniwob:enter-text --policy small --policy small:base --seeds 5
+      mmi eval --suite miniwob-seen --policy small --memory memory
     """
     from mmi_agent.evaluation import (
         EvaluationConfig,
@@ -73,17 +82,20 @@ def evaluate(
         summarise,
         write_report,
     )
+    from mmi_agent.evaluation.plan import WITH_MEMORY
 
     environments = [*(name for each in suite or () for name in suite_environments(each)), *(env or ())]
+    named = policy or ("small", "random", "first-element")
     config = EvaluationConfig(
         environments=tuple(dict.fromkeys(environments)),
-        policies=tuple(policy or ("small", "random", "first-element")),
+        policies=tuple(f"{name}{how}" for name in named for how in ("", *((WITH_MEMORY,) if memory else ()))),
         seeds=parse_seeds(seeds) if seeds else default_seeds(suite or ()),
         max_steps=max_steps,
         max_seconds=max_seconds,
         approve=parse_tools(approve),
         weights=weights,
         suites=tuple(dict.fromkeys(suite or ())),
+        memory=str(memory) if memory else None,
     )
     config.check()
     root = out or new_folder(Path("runs"), "-".join([*(suite or ()), "eval"]))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mmi_agent.cli.memory import MemoryFolder, open_recollector
 from mmi_agent.cli.options import Approve, Json, Weights, parse_approver
 
 __all__ = ["resume"]
@@ -21,6 +22,7 @@ def resume(
         int, typer.Option(metavar="N", min=1, help="Ends the run after so many steps, those before included.")
     ] = 60,
     approve: Approve = None,
+    memory: MemoryFolder = None,
     weights: Weights = None,
     json: Json = False,
 ) -> None:
@@ -45,12 +47,13 @@ def resume(
     approver = parse_approver(approve, interactive=sys.stdin.isatty())
     name = str(start.options.get("name", start.environment))
     options = {option: value for option, value in start.options.items() if option != "name"}
-    with open_environment(name, options) as environment:
+    with open_recollector(memory) as recollector, open_environment(name, options) as environment:
         agent = Agent(
             load_policy(policy or start.policy, weights),
             environment,
             approver=approver,
             limits=Limits(max_steps=max_steps),
+            memory=recollector,
             options=start.options,
         )
         code = watch(agent.stream_resume(run, answer=answer), run, json=json)

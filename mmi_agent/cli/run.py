@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 
+from mmi_agent.cli.memory import MemoryFolder, open_recollector
 from mmi_agent.cli.options import Approve, Json, Weights, parse_approver, run_folder
 
 __all__ = ["run"]
@@ -29,6 +30,7 @@ def run(
     max_steps: Annotated[int, typer.Option(metavar="N", min=1, help="Ends the run after so many steps.")] = 30,
     approve: Approve = None,
     runs_dir: Annotated[Path, typer.Option(metavar="DIR", help="Where the run's folder is made.")] = Path("runs"),
+    memory: MemoryFolder = None,
     weights: Weights = None,
     json: Json = False,
 ) -> None:
@@ -42,6 +44,7 @@ def run(
       mmi run --at https://example.org --approve click,type_text "Look for cups"
       mmi run --env gui/miniwob:click-test
       mmi run --env gui/miniwob:enter-text --policy random --seed 3
+      mmi run --env gui/miniwob:click-test --memory memory
 
     Exits with 0 if the run finished and nobody judged it a failure, 1 after an error, 3 if it ended otherwise,
     130 after Ctrl-C; the recorded run is whole in every case.
@@ -58,12 +61,17 @@ def run(
         **({"address": at} if at is not None else {}),
         **({"allow": list(allow)} if allow else {}),
     }
-    with open_environment(env, options) as environment, run_folder(runs_dir, task or environment.name) as folder:
+    with (
+        open_recollector(memory) as recollector,
+        open_environment(env, options) as environment,
+        run_folder(runs_dir, task or environment.name) as folder,
+    ):
         agent = Agent(
             load_policy(policy, weights),
             environment,
             approver=approver,
             limits=Limits(max_steps=max_steps),
+            memory=recollector,
             options={"name": env, **options},
         )
         code = watch(agent.stream(task, seed=seed, folder=folder), folder, json=json)

@@ -11,7 +11,10 @@ from mmi_agent.errors import ConfigError
 from mmi_agent.policies import check_policy
 from mmi_agent.registry import environment_class
 
-__all__ = ["Episode", "EvaluationConfig"]
+__all__ = ["WITH_MEMORY", "Episode", "EvaluationConfig"]
+
+WITH_MEMORY = "+memory"
+"""At the end of a policy's name: the same policy, recalling from the study's memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,8 @@ class EvaluationConfig:
         max_seconds: After so many seconds likewise; a worker that is silent for twice as long is replaced.
         approve: Tools that may do what cannot be undone; all others are denied.
         weights: Where the language weights are; None looks in the cache and fetches them once.
+        memory: Folder of a memory that policies named "NAME+memory" recall from; nothing is remembered in it, so that
+            the order of episodes does not matter.
         suites: Which suites the environments come from: each has its own figures in the report.
     """
 
@@ -50,6 +55,7 @@ class EvaluationConfig:
     approve: tuple[str, ...] = ()
     weights: str | None = None
     suites: tuple[str, ...] = ()
+    memory: str | None = None
 
     def check(self) -> None:
         """Finds the person's mistakes before anything is started.
@@ -66,7 +72,11 @@ class EvaluationConfig:
             if twice := next((item for item, name in zip(items, names, strict=True) if names.count(name) > 1), None):
                 raise ConfigError(f"the {what} {twice!r} is given twice")
         for policy in self.policies:
-            check_policy(policy)
+            check_policy(policy.removesuffix(WITH_MEMORY))
+            if policy.endswith(WITH_MEMORY) and self.memory is None:
+                raise ConfigError(f"the policy {policy!r} recalls, and no memory is given")
+        if self.memory is not None and not Path(self.memory, "items.jsonl").is_file():
+            raise ConfigError(f"{self.memory} holds no memory: mmi memory learn {self.memory} RUN... makes one")
         for environment in self.environments:
             environment_class(environment)
 

@@ -17,7 +17,7 @@ from mmi_agent.whole_file import write_whole
 __all__ = ["EpisodeResult", "ResultLog", "result_of"]
 
 _FORMAT: Literal[1] = 1
-_ADDED_SINCE: dict[str, JsonValue] = {"suites": []}  # what the config of an older study does not say
+_ADDED_SINCE: dict[str, JsonValue] = {"suites": [], "memory": None}  # what the config of an older study does not say
 
 
 class EpisodeResult(BaseModel):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from mmi_agent.agent.approval import AllowListed
 from mmi_agent.agent.limits import Limits
@@ -16,12 +16,15 @@ from mmi_agent.agent.runtime import Agent
 from mmi_agent.agent.trajectory import read_trajectory
 from mmi_agent.child_process import die_with_parent
 from mmi_agent.environment import Environment
-from mmi_agent.errors import AgentError, MMIError
-from mmi_agent.evaluation.plan import Episode, EvaluationConfig
+from mmi_agent.errors import AgentError, ConfigError, MemoryStoreError, MMIError
+from mmi_agent.evaluation.plan import WITH_MEMORY, Episode, EvaluationConfig
 from mmi_agent.evaluation.results import EpisodeResult, result_of
 from mmi_agent.policies import make_policy
 from mmi_agent.policy import Policy
 from mmi_agent.registry import environment_class, make_environment
+
+if TYPE_CHECKING:
+    from mmi_agent.memory.recollection import Recollector
 
 __all__ = ["Began", "Finished", "Message", "Refused", "Said", "work"]
 
@@ -115,13 +118,15 @@ class _Hands:
         self._say = say
         self._policy: tuple[str, Policy] | None = None
         self._environment: tuple[str, Environment] | None = None
+        self._recollector: Recollector | None = None
 
     def take(self, episode: Episode) -> None:
         """Sees to it that the policy and the environment of the episode are there."""
         if self._policy is None or self._policy[0] != episode.policy:
             self._policy = None  # two models need not fit into memory
             with _one_at_a_time(self._root):
-                policy = make_policy(episode.policy, weights=self._config.weights, progress=self._say)
+                name = episode.policy.removesuffix(WITH_MEMORY)
+                policy = make_policy(name, weights=self._config.weights, progress=self._say)
             self._policy = episode.policy, policy
         if self._environment is None or self._environment[0] != episode.environment:
             self._environment = episode.environment, self._switched(episode.environment)
@@ -136,6 +141,24 @@ class _Hands:
         self.drop_environment()
         return make_environment(name)
 
+    def _recalling(self, episode: Episode) -> "Recollector | None":
+        """The study's memory, for a policy that recalls.
+
+        Every process compares with every vector, so that all of them recall alike.
+        """
+        if not episode.policy.endswith(WITH_MEMORY):
+            return None
+        if self._recollector is None:
+            from mmi_agent.memory import Memory
+            from mmi_agent.memory.recollection import Recollector
+
+            try:
+                memory = Memory.open(Path(self._config.memory or ""), index="exact")
+            except MemoryStoreError as error:
+                raise ConfigError(str(error)) from error
+            self._recollector = Recollector(memory=memory, learns=False)
+        return self._recollector
+
     def run(self, episode: Episode) -> EpisodeResult:
         """Runs the episode for which all was taken."""
         assert self._policy
@@ -147,6 +170,7 @@ class _Hands:
             self._environment[1],
             approver=AllowListed(self._config.approve),
             limits=Limits(max_steps=self._config.max_steps, max_seconds=self._config.max_seconds),
+            memory=self._recalling(episode),
             options={"name": episode.environment},
         )
         run = agent.run(seed=episode.seed, folder=folder)

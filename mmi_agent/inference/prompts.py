@@ -10,7 +10,7 @@ and a later step's prompt begins with an earlier step's.
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from mmi_agent.inference.calls import call_text, element_line
@@ -90,15 +90,20 @@ class ChatPrompt:
 
         Args:
             context: What the policy may know.
-            max_positions: What the model can read. The oldest steps are left out until the prompt fits; then the
-                elements at the end of the screen, and the model is told so.
+            max_positions: What the model can read. What was recalled is left out until the prompt fits, examples
+                first; then the oldest steps; then the elements at the end of the screen, and the model is told so.
         """
         steps, shown = list(context.steps), len(context.observation.elements)
         while True:
             units = self._units(context, steps, shown)
-            if max_positions is None or self._positions(units) <= max_positions or not (steps or shown):
+            recalled = context.examples or context.memories
+            if max_positions is None or self._positions(units) <= max_positions or not (recalled or steps or shown):
                 return units
-            if steps:
+            if context.examples:
+                context = replace(context, examples=context.examples[:-1])
+            elif context.memories:
+                context = replace(context, memories=context.memories[:-1])
+            elif steps:
                 del steps[0]
             else:
                 shown //= 2
@@ -166,7 +171,9 @@ def _pictures(observation: Observation, *, look: bool) -> list[Content]:
 def _task_lines(context: Context) -> Iterator[str]:
     yield f"Task: {context.instruction}"
     for memory in context.memories:
-        yield f"Remembered (data): {json.dumps(memory.text)}"
+        yield f"Remembered (data): {json.dumps(memory.text, ensure_ascii=False)}"
+    for example in context.examples:
+        yield f"Worked example (data): {json.dumps(example.text, ensure_ascii=False)}"
 
 
 def _outcome_line(step: PastStep) -> str:

@@ -100,7 +100,7 @@ class ChromaIndex:
             )
 
     def remove(self, ids: Iterable[str]) -> None:
-        """Takes every vector of these items out of what is found; they stay in Chroma's files until it is built anew."""
+        """Takes every vector of these items out of what is found; Chroma's files keep them until it is built anew."""
         if wanted := list(ids):
             for space in ("text", "picture"):
                 _guarded(lambda space=space: self._collection(space).delete(where={"item": {"$in": wanted}}))

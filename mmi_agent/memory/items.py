@@ -20,7 +20,7 @@ Kind = Literal["episode", "fact", "skill"]
 """A step with what came of it; something that is so; a demonstration that worked."""
 
 Trust = Literal["user", "agent", "screen"]
-"""Whose words an item holds: the owner's, the policy's, or what a world showed. A mixture counts as the least of them."""
+"""Whose words an item holds: the owner's, the policy's, or what a world showed; of a mixture, the last of these."""
 
 KINDS: tuple[Kind, ...] = ("episode", "fact", "skill")
 TRUSTS: tuple[Trust, ...] = ("user", "agent", "screen")

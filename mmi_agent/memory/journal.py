@@ -199,13 +199,14 @@ class Journal:
         Raises:
             MemoryStoreError: If a line was edited or damaged.
         """
-        for number, (at, line) in enumerate(self.lines(start), start=number):
+        for at, line in self.lines(start):
             parsed = parse(line, number=number, at=at)
             if isinstance(parsed, Damage):
                 raise MemoryStoreError(
                     f"{self.path}: line {number} {parsed.reason}: mmi memory rebuild {self.folder} sets it aside"
                 )
             yield parsed
+            number += 1
 
     def line(self, at: int, size: int) -> bytes:
         """Reads one line again."""

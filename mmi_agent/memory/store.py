@@ -41,9 +41,7 @@ IndexKind = Literal["chroma", "exact"]
 """Whether an index is kept in the folder, or every vector is compared with."""
 
 _SPACES: tuple[Space, ...] = ("text", "picture")
-_EMBEDDED = (
-    8000  # characters of a text that an embedder is given; the one that comes with us reads the first 256 tokens
-)
+_EMBEDDED = 8000  # characters of a text that an embedder is given; MiniLM reads the first 256 tokens of them
 _AT_ONCE = 64  # texts, or pictures, that an embedder is given at once
 _ROWS = 4000  # items that an index is given at once
 _PROBES = 3  # items that an index must find by their own vectors before it is trusted
