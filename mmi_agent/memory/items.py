@@ -34,11 +34,21 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+def _checked_length(text: str) -> str:
+    """Makes sure that a text can be handled."""
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"{len(text):,} characters are more than the {MAX_TEXT:,} that are kept; summarise them")
+    return text
+
+
 def _checked_time(time: str) -> str:
     """Makes sure that a time can be compared with another."""
     if datetime.fromisoformat(time).tzinfo is None:
         raise ValueError(f"{time!r} has no time zone")
     return time
+
+
+_Said = Annotated[CleanText, AfterValidator(_checked_length)]
 
 
 class _Record(BaseModel):
@@ -79,8 +89,8 @@ class MemoryItem(_Record):
 
     id: Annotated[CleanText, Field(min_length=1, max_length=200)] = Field(default_factory=lambda: uuid4().hex)
     kind: Kind
-    text: Annotated[CleanText, Field(max_length=MAX_TEXT)] = ""
-    cue: Annotated[CleanText, Field(max_length=MAX_TEXT)] = ""
+    text: _Said = ""
+    cue: _Said = ""
     pictures: tuple[Picture, ...] = ()
     trust: Trust
     environment: CleanText = ""

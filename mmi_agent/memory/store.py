@@ -271,7 +271,7 @@ class Memory:
         return vectors
 
     def _ranked(self, found: Mapping[Space, Sequence[Found]], query: Query, *, collapse: bool) -> Sequence[Recalled]:
-        scores = fused([each.id for each in ranking] for ranking in found.values())
+        scores = fused(found.values())
         items = {id: self._read(id).item for id in scores if self._catalogue.lives(id)}
         ranked = ordered(scores, {id: item for id, item in items.items() if query.fits is None or query.fits(item)})
         similar = {space: {each.id: each.similarity for each in ranking} for space, ranking in found.items()}
