@@ -6,6 +6,7 @@ small:channel  small:decode      how it chooses: ranking drafts through the nois
                                  none named is what suits the weights
 small:look                       with its eyes open, whether or not they were trained; these words go together
 random  first-element            baselines that need no model
+chat:openai:gpt-5                any chat model that LangChain knows by provider and name
 my_package.module:MyPolicy       somebody's own class, called without arguments
 """
 
@@ -31,6 +32,7 @@ POLICIES = {
 """The policies that have a name of their own, and what they are."""
 
 _PRESETS = ("small", "tiny")
+_CHAT = "chat:"
 _MANNERS = ("base", "channel", "decode", "look")
 
 
@@ -40,7 +42,7 @@ def check_policy(name: str) -> None:
     Raises:
         UnknownNameError: If it is not; offers the nearest.
     """
-    if name not in POLICIES and not _is_model(name) and not _is_import_path(name):
+    if name not in POLICIES and not _is_model(name) and not _is_chat(name) and not _is_import_path(name):
         raise UnknownNameError.among("policy", name, POLICIES)
 
 
@@ -54,7 +56,8 @@ def make_policy(name: str, *, weights: str | None = None, progress: Callable[[st
 
     Raises:
         UnknownNameError: If there is no such policy.
-        MissingDependencyError: If it is a model and the extra is not installed.
+        MissingDependencyError: If it is a model and an extra, or the package of its provider, is not installed.
+        ConfigError: If it is a chat model that cannot be had as it is set up.
         CheckpointError: If its weights are missing or damaged.
     """
     check_policy(name)
@@ -66,6 +69,8 @@ def make_policy(name: str, *, weights: str | None = None, progress: Callable[[st
         from mmi_agent.agent.baselines import FirstElementPolicy
 
         return FirstElementPolicy()
+    if _is_chat(name):
+        return _chat(name.removeprefix(_CHAT))
     if not _is_model(name):
         return _imported(name)
     return _model(*name.split(":"), weights=weights, progress=progress)
@@ -85,6 +90,21 @@ def _model(preset: str, *manners: str, weights: str | None, progress: Callable[[
         weights="base" if "base" in manners else weights,
         progress=progress,
     )
+
+
+def _chat(model: str) -> Policy:
+    try:
+        from mmi_agent.integrations.policy import load_chat_policy
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f"the policy 'chat:{model}' needs the package {error.name!r}: pip install 'mmi-agent[langchain]'"
+        ) from error
+    return load_chat_policy(model)
+
+
+def _is_chat(name: str) -> bool:
+    provider, _, model = name.removeprefix(_CHAT).partition(":")
+    return name.startswith(_CHAT) and bool(provider and model)
 
 
 def _is_model(name: str) -> bool:

@@ -1,17 +1,21 @@
 """What can be called: the `Tool` contract, and `FunctionTool` to make one from a method.
 
 A LangChain `BaseTool` fits the contract as it is: it has a name, a description, an `args_schema` and `invoke`. It says
-of no effect, so it counts as consequential and is asked about before it runs.
+of no effect, so it counts as consequential and is asked about before it runs. Its schema may be JSON, as of tools of MCP
+servers: of that the outermost fields are checked here, the rest by the tool.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import base64
+import binascii
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
-from pydantic import BaseModel, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, create_model
 
 from mmi_agent.errors import ActionError
-from mmi_agent.types import Effect, Element, Outcome
+from mmi_agent.pictures import PictureStore
+from mmi_agent.types import Effect, Element, Outcome, Picture
 
 __all__ = [
     "ASK_USER",
@@ -55,7 +59,7 @@ class Tool(Protocol):
 
     @property
     def args_schema(self) -> Any:  # LangChain types this as `type[BaseModel] | dict | None`
-        """The pydantic model of its arguments."""
+        """The pydantic model of its arguments, or their JSON schema."""
         ...
 
     def invoke(self, input: Any, /) -> Any:
@@ -120,7 +124,8 @@ def fitting_marks(field: Mapping[str, Any], elements: Iterable[Element]) -> list
 
 def parameters(tool: Tool) -> dict[str, Any]:
     """The JSON schema of the tool's arguments."""
-    return cast("type[BaseModel]", tool.args_schema or NoArguments).model_json_schema()
+    schema = tool.args_schema or NoArguments
+    return dict(cast("dict[str, Any]", schema)) if isinstance(schema, dict) else schema.model_json_schema()
 
 
 def effect_of(tool: Tool) -> Effect:
@@ -136,7 +141,7 @@ def parse_arguments(tool: Tool, arguments: dict[str, JsonValue]) -> BaseModel:
         ActionError: If they do not fit; the text says which argument, what was wrong and what is expected.
     """
     try:
-        return cast("type[BaseModel]", tool.args_schema or NoArguments).model_validate(arguments)
+        return _arguments_model(tool).model_validate(arguments)
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(map(str, fault['loc'])) or 'arguments'}: {fault['msg']} (got {fault['input']!r})"
@@ -145,16 +150,73 @@ def parse_arguments(tool: Tool, arguments: dict[str, JsonValue]) -> BaseModel:
         raise ActionError(f"the arguments of {tool.name} do not fit its schema: {faults}") from error
 
 
-def invoke(tool: Tool, arguments: dict[str, JsonValue]) -> Outcome:
-    """Runs a tool and returns its outcome; what a foreign tool returns becomes the outcome's text.
+_TYPES = {"string": str, "integer": int, "number": float, "boolean": bool, "array": list[Any], "object": dict[str, Any]}
+
+
+def _arguments_model(tool: Tool) -> type[BaseModel]:
+    """The model of a tool's arguments; of a JSON schema one that checks the outermost fields."""
+    schema: Any = tool.args_schema or NoArguments
+    if not isinstance(schema, dict):
+        return schema
+    described = cast("dict[str, Any]", schema)
+    required = described.get("required", ())
+    fields = {
+        name: (_type_of(field), Field(... if name in required else None, alias=name))
+        for name, field in described.get("properties", {}).items()
+    }
+    extra = "allow" if described.get("additionalProperties") else "forbid"
+    named: Any = {f"field_{number}": field for number, field in enumerate(fields.values())}  # names may be any text
+    return create_model(f"{tool.name}_arguments", __config__=ConfigDict(extra=extra, strict=True), **named)
+
+
+def _type_of(field: Any) -> Any:
+    described = cast("dict[str, Any]", field) if isinstance(field, dict) else {}
+    if values := described.get("enum"):
+        return Literal[tuple(values)]
+    kind = described.get("type")
+    return _TYPES.get(kind, Any) if isinstance(kind, str) else Any
+
+
+def invoke(tool: Tool, arguments: dict[str, JsonValue], pictures: PictureStore | None = None) -> Outcome:
+    """Runs a tool and returns its outcome; what a foreign tool returns becomes the outcome's text and pictures.
 
     `ActionError` becomes a failed outcome. Any other exception is the caller's.
+
+    Args:
+        tool: The tool.
+        arguments: As the policy wrote them.
+        pictures: Takes the pictures of a tool that returns LangChain's content blocks; None leaves them out.
     """
     try:
         result = tool.invoke(arguments)
     except ActionError as error:
         return Outcome(status="failed", text=str(error))
-    return result if isinstance(result, Outcome) else Outcome(text=str(result))
+    if isinstance(result, Outcome):
+        return result
+    if _are_blocks(result):
+        return _outcome_of(cast("Sequence[Mapping[str, Any]]", result), pictures)
+    return Outcome(text=str(result))
+
+
+def _are_blocks(result: object) -> bool:
+    blocks = cast("list[Any]", result) if isinstance(result, list) else []
+    return bool(blocks) and all(isinstance(block, dict) and "type" in block for block in blocks)
+
+
+def _outcome_of(blocks: Sequence[Mapping[str, Any]], pictures: PictureStore | None) -> Outcome:
+    texts: list[str] = []
+    seen: list[Picture] = []
+    for block in blocks:
+        if block["type"] == "text":
+            texts.append(str(block.get("text", "")))
+        elif block["type"] == "image" and "base64" in block and pictures is not None:
+            try:
+                seen.append(pictures.put(base64.b64decode(block["base64"], validate=True)))
+            except (ActionError, binascii.Error, ValueError, TypeError) as error:
+                texts.append(f"[a picture that cannot be read: {error}]")
+        else:
+            texts.append(f"[{block['type']}, left out]")
+    return Outcome(text="\n".join(texts), pictures=tuple(seen))
 
 
 def argument_marks(arguments: BaseModel) -> dict[str, int]:

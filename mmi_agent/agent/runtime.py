@@ -388,7 +388,7 @@ class _Episode:
         began = time.monotonic()
         try:
             with time_limit(limit_s):
-                return invoke(self._tools[name], arguments)
+                return invoke(self._tools[name], arguments, self._recorder.pictures)
         except (TrajectoryError, EnvironmentFailure):
             raise
         except Exception as error:

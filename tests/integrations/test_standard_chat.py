@@ -14,6 +14,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 from PIL import Image
+from syrupy.assertion import SnapshotAssertion
 
 from mmi_agent.integrations.chat import ChatMMInterleaved
 
@@ -30,9 +31,9 @@ class TestUnit(ChatModelUnitTests):
     def chat_model_params(self) -> dict[str, Any]:
         return {"model": "tiny"}
 
-    @property
-    def init_from_env_params(self) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
-        return {}, {}, {}
+    @pytest.mark.xfail(reason="LangChain revives classes on its own list alone; see test_chat.py", strict=True)
+    def test_serdes(self, model: BaseChatModel, snapshot: SnapshotAssertion) -> None:
+        super().test_serdes(model, snapshot)
 
 
 class _Integration(ChatModelIntegrationTests):
@@ -74,7 +75,7 @@ class _Integration(ChatModelIntegrationTests):
 class TestTiny(_Integration):
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        return {"model": "tiny", "pictures": 0, "max_tokens": 96}
+        return {"model": "tiny", "pictures": 0, "max_tokens": 160}
 
     @property
     def supports_image_inputs(self) -> bool:
