@@ -1,9 +1,6 @@
 """Blueprints: their blocks are checked, and turning, mirroring, repeating and joining leave them buildable."""
 
 import pytest
-from random_blueprints import any_blueprint, joining_blueprint
-
-from mmi_agent.errors import ConfigError, UnknownNameError
 from mmi_minecraft import (
     AIR,
     BlockState,
@@ -19,6 +16,9 @@ from mmi_minecraft import (
 from mmi_minecraft.block_table import block_names
 from mmi_minecraft.blueprint import Size, check_volume
 from mmi_minecraft.turning import reflected, turned
+from random_blueprints import any_blueprint, joining_blueprint
+
+from mmi_agent.errors import ConfigError, UnknownNameError
 
 
 def row(*blocks: str) -> Blueprint:
@@ -80,7 +80,7 @@ def test_a_turn_goes_clockwise_about_where_the_builder_stands() -> None:
     canvas[0, 0, -3] = "oak_stairs[facing=north]"
     canvas[1, 0, -3] = "oak_log[axis=x]"
     blueprint = rotated(canvas.blueprint())
-    blocks = {blueprint.origin + position: str(state) for position, state in blueprint.blocks()}
+    blocks = {blueprint.origin.plus(position): str(state) for position, state in blueprint.blocks()}
     assert blocks == {(3, 0, 0): "oak_stairs[facing=east]", (3, 0, 1): "oak_log[axis=z]"}
 
 

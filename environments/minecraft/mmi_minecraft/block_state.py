@@ -11,7 +11,7 @@ from mmi_minecraft.block_table import BlockKind, block_kind
 __all__ = ["AIR", "VOID", "BlockState"]
 
 _FORM = re.compile(r"(?:minecraft:)?(?P<name>[a-z0-9_]+)(?:\[(?P<properties>[^\[\]]*)\])?")
-_PAIR = re.compile(r"([a-z_]+)=([a-z0-9_]+)")
+_PAIR = re.compile(r"([a-z0-9_]+)=([a-z0-9_]+)")
 _LONGEST = 1000
 
 

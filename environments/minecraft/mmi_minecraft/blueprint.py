@@ -25,11 +25,11 @@ class Position(NamedTuple):
     y: int
     z: int
 
-    def __add__(self, other: tuple[int, ...]) -> "Position":  # type: ignore[override]  # vectors, not lists
+    def plus(self, other: tuple[int, int, int]) -> "Position":
         """The cell that is `other` away."""
         return Position(self.x + other[0], self.y + other[1], self.z + other[2])
 
-    def __sub__(self, other: tuple[int, ...]) -> "Position":
+    def minus(self, other: tuple[int, int, int]) -> "Position":
         """The way from `other` to this cell."""
         return Position(self.x - other[0], self.y - other[1], self.z - other[2])
 
@@ -83,7 +83,7 @@ class Blueprint:
     size: Size
     palette: tuple[BlockState, ...]
     cells: tuple[int, ...]
-    origin: Position = Position(0, 0, 0)
+    origin: Position = field(default=Position(0, 0, 0))
     name: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:

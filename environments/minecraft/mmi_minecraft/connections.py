@@ -1,6 +1,7 @@
 """How blocks join their neighbours: fences, walls, panes, gates and the corners of stairs.
 
-The game itself computes these when a block is placed by hand; files, commands and some servers don't, so it is done here.
+The game itself computes these when a block is placed by hand; files, commands and some servers don't.
+So it is done here.
 """
 
 from collections.abc import Callable
@@ -40,7 +41,7 @@ def connected(blueprint: Blueprint) -> Blueprint:
         if cells[place] not in joining:
             continue
         state = palette[cells[place]]
-        above = position + (0, 1, 0)
+        above = position.plus((0, 1, 0))
         new = _joined(state, position, lambda at: blueprint[at], joined.get(above, blueprint[above]))
         joined[position] = new
         if new not in places:
@@ -114,19 +115,19 @@ def _holds(state: BlockState, way: Direction, neighbour: BlockState) -> bool:
 
 
 def _join_sides(state: BlockState, position: Position, look: _Look, above: BlockState) -> BlockState:
-    sides = {way: str(_holds(state, way, look(position + step))).lower() for way, step in WAYS.items()}
+    sides = {way: str(_holds(state, way, look(position.plus(step)))).lower() for way, step in WAYS.items()}
     return state.with_(**sides)
 
 
 def _join_gate(state: BlockState, position: Position, look: _Look, above: BlockState) -> BlockState:
     across = [step for way, step in WAYS.items() if _gate_across(state, way)]
-    in_wall = any(_is_wall(look(position + step)) for step in across)
+    in_wall = any(_is_wall(look(position.plus(step))) for step in across)
     return state.with_(in_wall=str(in_wall).lower())
 
 
 def _join_wall(state: BlockState, position: Position, look: _Look, above: BlockState) -> BlockState:
-    heights = {
-        way: ("tall" if _covers(above, way) else "low") if _holds(state, way, look(position + step)) else "none"
+    heights: dict[str, str] = {
+        way: ("tall" if _covers(above, way) else "low") if _holds(state, way, look(position.plus(step))) else "none"
         for way, step in WAYS.items()
     }
     return state.with_(up=str(_has_post(heights, above)).lower(), **heights)
@@ -137,7 +138,7 @@ def _covers(above: BlockState, way: Direction) -> bool:
     return has_full_bottom(above) or above.get(way) in ("true", "low", "tall") or _gate_across(above, way)
 
 
-def _has_post(heights: dict[Direction, str], above: BlockState) -> bool:
+def _has_post(heights: dict[str, str], above: BlockState) -> bool:
     north, east, south, west = (heights[way] for way in WAYS)
     if _is_wall(above) and above.get("up") == "true":
         return True
@@ -166,13 +167,14 @@ def _join_stairs(state: BlockState, position: Position, look: _Look, above: Bloc
 
 
 def _corner(state: BlockState, facing: Direction, position: Position, look: _Look) -> str:
-    for kind, way in (("outer", facing), ("inner", opposite(facing))):
-        other = look(position + WAYS[way])
+    ways: dict[str, Direction] = {"outer": facing, "inner": opposite(facing)}
+    for kind, way in ways.items():
+        other = look(position.plus(WAYS[way]))
         if not (_is_stairs(other) and other.get("half") == state.get("half")):
             continue
         turn = _facing(other)
         side = opposite(turn) if kind == "outer" else turn
-        if turn not in (facing, opposite(facing)) and _free(state, look(position + WAYS[side])):
+        if turn not in (facing, opposite(facing)) and _free(state, look(position.plus(WAYS[side]))):
             return f"{kind}_{'left' if turn == clockwise(facing, -1) else 'right'}"
     return "straight"
 

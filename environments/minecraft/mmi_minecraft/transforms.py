@@ -54,7 +54,7 @@ def _placed(
 
 def shifted(blueprint: Blueprint, by: tuple[int, int, int]) -> Blueprint:
     """Moved by so many blocks east, up and south."""
-    return replace(blueprint, origin=blueprint.origin + by)
+    return replace(blueprint, origin=blueprint.origin.plus(by))
 
 
 def moved_to(blueprint: Blueprint, origin: tuple[int, int, int]) -> Blueprint:
@@ -69,15 +69,15 @@ def overlaid(below: Blueprint, above: Blueprint, *, max_cells: int = MAX_CELLS) 
         ConfigError: If the box around both has too many cells.
     """
     canvas = Canvas()
-    corners = [tuple(part.origin + part.size)[axis] - 1 for part in (below, above) for axis in range(3)]
-    low = Position(*(min(pair) for pair in zip(below.origin, above.origin, strict=True)))
-    high = Position(*(max(pair) for pair in zip(corners[:3], corners[3:], strict=True)))
-    check_volume(Size(*(high - low + (1, 1, 1))), max_cells)
-    canvas[low] = canvas[high] = VOID
+    ends = [part.origin.plus(part.size) for part in (below, above)]
+    low = Position(*map(min, below.origin, above.origin))
+    beyond = Position(*map(max, *ends))
+    check_volume(Size(*beyond.minus(low)), max_cells)
+    canvas[low] = canvas[beyond.minus((1, 1, 1))] = VOID
     for part in (below, above):
         for position, state in part.states():
             if state != VOID:
-                canvas[part.origin + position] = state
+                canvas[part.origin.plus(position)] = state
     return canvas.blueprint(name=below.name, max_cells=max_cells)
 
 
@@ -107,12 +107,12 @@ def repeated(
     check_volume(size, max_cells)
     canvas = Canvas()
     origin = blueprint.origin
-    canvas[origin] = canvas[origin + size - (1, 1, 1)] = VOID
+    canvas[origin] = canvas[origin.plus(size).minus((1, 1, 1))] = VOID
     said = [(position, state) for position, state in blueprint.states() if state != VOID]
     for y in range(times[1]):
         for z in range(times[2]):
             for x in range(times[0]):
-                corner = origin + (x * steps[0], y * steps[1], z * steps[2])
+                corner = origin.plus((x * steps[0], y * steps[1], z * steps[2]))
                 for position, state in said:
-                    canvas[corner + position] = state
+                    canvas[corner.plus(position)] = state
     return canvas.blueprint(name=blueprint.name, max_cells=max_cells)
