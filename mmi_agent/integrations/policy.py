@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
+from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
 from mmi_agent.errors import ActionError, ConfigError, MissingDependencyError, PolicyError
 from mmi_agent.pictures import PictureStore
@@ -48,9 +49,9 @@ def load_chat_policy(name: str) -> "ChatModelPolicy":
     try:
         chat = cast("BaseChatModel", init_chat_model(name))
     except ImportError as error:
-        raise MissingDependencyError(f"the chat model {name!r} cannot be had: {_first_line(error)}") from error
+        raise MissingDependencyError(f"the chat model {name!r} cannot be had: {_one_line(error)}") from error
     except Exception as error:
-        raise ConfigError(f"the chat model {name!r} cannot be had: {_first_line(error)}") from error
+        raise ConfigError(f"the chat model {name!r} cannot be had: {_one_line(error)}") from error
     return ChatModelPolicy(chat, name=f"chat:{name}")
 
 
@@ -121,7 +122,7 @@ class ChatModelPolicy:
             return model.invoke(list(messages))
         except Exception as error:
             if last or not _may_pass(error):
-                raise PolicyError(f"{self.name} did not answer: {type(error).__name__}: {_first_line(error)}") from error
+                raise PolicyError(f"{self.name} did not answer: {type(error).__name__}: {_one_line(error)}") from error
             self._sleep(min(_asked_to_wait_s(error, wait_s), _LONGEST_WAIT_S))
             return None
 
@@ -243,7 +244,9 @@ def _wait_s(attempt: int) -> float:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether another try may help: the other side was busy, broke or was too slow."""
+    """Whether another try may help: the other side was busy, broke, was too slow, or wrote what cannot be read."""
+    if isinstance(error, (ValidationError, json.JSONDecodeError, OutputParserException)):
+        return True
     status = getattr(error, "status_code", None)
     if isinstance(status, int):
         return status in _BUSY or status >= 500
@@ -259,5 +262,5 @@ def _asked_to_wait_s(error: Exception, otherwise: float) -> float:
         return otherwise
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or "no message").splitlines()[0][:300]
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or "no message"

@@ -75,9 +75,8 @@ def test_a_model_that_sees_is_shown_pictures_and_one_that_does_not_reads_the_ele
             "2 tools were called (type_text, send): expected exactly one call",
         ),
         (Reply(calls=[("type_text", '{"text": "fi')]), "the arguments of type_text are no JSON object"),
-        (Reply(calls=[("type_text", "[1]")]), "type_text"),
     ],
-    ids=["none", "two", "malformed", "no object"],
+    ids=["none", "two", "malformed"],
 )
 def test_an_answer_that_is_no_decision_is_asked_for_again(tmp_path: Path, bad: Reply, said: str) -> None:
     with serving(bad, _TYPE, _SEND) as endpoint:
@@ -106,11 +105,12 @@ def test_an_unknown_tool_and_wrong_arguments_are_refused_and_the_model_is_told(t
 @pytest.mark.parametrize(
     ("bad", "named"),
     [
-        (Reply(status=429, retry_after="2"), "RateLimitError"),
-        (Reply(status=500), "InternalServerError"),
-        (Reply(delay_s=0.8), "APITimeoutError"),
+        (Reply(status=429, retry_after="2"), "OpenAIRateLimitError"),
+        (Reply(status=500), "OpenAIAPIError"),
+        (Reply(delay_s=0.8), "OpenAITimeoutError"),
+        (Reply(calls=[("type_text", "[1]")]), "ValidationError"),
     ],
-    ids=["429", "500", "time-out"],
+    ids=["429", "500", "time-out", "no object"],
 )
 def test_a_request_that_fails_is_made_again_and_then_the_trajectory_says_so(
     tmp_path: Path, bad: Reply, named: str
