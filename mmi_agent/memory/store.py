@@ -44,6 +44,13 @@ _SPACES: tuple[Space, ...] = ("text", "picture")
 _EMBEDDED = 8000  # characters of a text that an embedder is given; MiniLM reads the first 256 tokens of them
 _AT_ONCE = 64  # texts, or pictures, that an embedder is given at once
 _ROWS = 4000  # items that an index is given at once
+_REWRITTEN: set[Path] = set()
+"""Folders in which something was forgotten that this process may still have in its freed memory.
+
+Chroma writes memory to its files that it never filled: in these folders this process compares with every vector from
+then on, and leaves the next index to the next process.
+"""
+
 _PROBES = 3  # items that an index must find by their own vectors before it is trusted
 _SAME = 0.995  # cosine of a vector with itself, after Chroma's arithmetic
 
@@ -292,6 +299,8 @@ class Memory:
     def _catch_up(self) -> None:
         """Reads what was written since, by whomever."""
         if self._journal.stale:
+            if self._catalogue.entries:
+                _REWRITTEN.add(self.folder.resolve())
             start = self._journal.reopen()
             self._catalogue = Catalogue(start=start, end=start)
             self._drop_index()
@@ -431,7 +440,7 @@ class Memory:
         """Opens the index of the folder; where another process has it, begins one of this process's own."""
         self._indexed = self._catalogue.start
         chroma = None
-        if self._kind_of_index == "chroma":
+        if self._kind_of_index == "chroma" and self.folder.resolve() not in _REWRITTEN:
             chroma = ChromaIndex.take(self.folder, self._journal.generation, anew=anew)
         self._index = chroma or ExactIndex()
         if chroma and chroma.end:

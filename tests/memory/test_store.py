@@ -42,7 +42,9 @@ def test_filters_by_kind_world_and_trust(tmp_path: Path, index: str) -> None:
                 for world in ("shop", "bank"):
                     text = f"press save in {kind} {trust} {world}"
                     memory.remember(MemoryItem(kind=kind, trust=trust, environment=world, text=text))
-        found = memory.recall(Query(text="press save", kinds=("skill", "fact"), environments=("shop",), trusts=("user",)))
+        found = memory.recall(
+            Query(text="press save", kinds=("skill", "fact"), environments=("shop",), trusts=("user",))
+        )
         assert sorted(texts(found)) == ["press save in fact user shop", "press save in skill user shop"]
         assert memory.recall(Query(text="press save", environments=())) == []
         rare = Query(text="press save", fits=lambda item: "episode screen bank" in item.text)

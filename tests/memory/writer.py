@@ -12,12 +12,14 @@ def main(folder: str, name: str) -> None:
         picture = memory.pictures.put(png("red"))
         for number in count():
             pictures = (picture,) if number % 3 == 0 else ()
-            print(memory.remember(fact(f"{name} number {number}", id=f"{name}-{number}", pictures=pictures)), flush=True)
+            print(
+                memory.remember(fact(f"{name} number {number}", id=f"{name}-{number}", pictures=pictures)), flush=True
+            )
             if number % 7 == 0:
                 memory.recall(f"{name} number {number}")
             if number % 11 == 10:
+                print(f"forgets {name}-{number - 5}", flush=True)
                 memory.forget(f"{name}-{number - 5}")
-                print(f"forgot {name}-{number - 5}", flush=True)
 
 
 if __name__ == "__main__":
