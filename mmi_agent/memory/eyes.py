@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmi_agent.inference.document import pixels_of
 from mmi_agent.models.configs import preset
-from mmi_agent.models.vision_encoder import VisionEncoder
+from mmi_agent.models.vision_encoder import VisionEncoder, VisionEncoderConfig
 
 __all__ = ["ModelEyes"]
 
@@ -26,7 +26,7 @@ class ModelEyes:
 
     def __init__(self, encoder: VisionEncoder | None = None, *, name: str = "eyes of small, untrained") -> None:
         self.name = name
-        self._encoder = (encoder or _untrained()).eval()
+        self._encoder = (encoder or _untrained(preset("small").vision)).eval()
         side = self._encoder.config.image_size
         self._white_C = self._seen(torch.ones(1, 3, side, side))
 
@@ -44,11 +44,11 @@ class ModelEyes:
             return self._encoder(pixels_1CHW).tokens[0, 1:].mean(0)
 
 
-def _untrained() -> VisionEncoder:
-    """The vision encoder of `small`: the first that is built of it, so its weights follow from the seed alone."""
+def _untrained(config: VisionEncoderConfig) -> VisionEncoder:
+    """The vision encoder of a preset: the first that is built of it, so its weights follow from the seed alone."""
     state = torch.get_rng_state()
     try:
         torch.default_generator.manual_seed(0)
-        return VisionEncoder(preset("small").vision)
+        return VisionEncoder(config)
     finally:
         torch.set_rng_state(state)

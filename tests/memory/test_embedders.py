@@ -53,7 +53,8 @@ def test_a_text_has_the_same_vector_alone_and_among_others() -> None:
 
 
 def test_the_eyes_are_those_of_the_model() -> None:
-    ours, whole = _untrained(), MMInterleavedModel.build(preset("small"), seed=0).visual_tokenizer.encoder
+    config = preset("tiny")
+    ours, whole = _untrained(config.vision), MMInterleavedModel.build(config).visual_tokenizer.encoder
     for (name, mine), theirs in zip(ours.named_parameters(), whole.parameters(), strict=True):
         assert mine.equal(theirs), name
 

@@ -76,5 +76,5 @@ def test_what_is_no_export_is_refused(tmp_path: Path) -> None:
     with opened(tmp_path / "there") as memory:
         with pytest.raises(MemoryStoreError, match="is no export of a memory"):
             import_memory(memory, tmp_path / "x.zip")
-        with pytest.raises(MemoryStoreError, match="cannot read .*nowhere"):
+        with pytest.raises(MemoryStoreError, match=r"cannot read .*nowhere"):
             import_memory(memory, tmp_path / "nowhere.zip")
