@@ -5,8 +5,9 @@ and scaffolding that are climbed, a jump of one, a fall of three, and a way out 
 """
 
 from collections import deque
+from functools import cache
 
-from mmi_minecraft import AIR, VOID, Blueprint, Position
+from mmi_minecraft import AIR, VOID, BlockState, Blueprint, Position
 from mmi_minecraft.building import BuildOrder
 
 AROUND = ((1, 0, 0), (-1, 0, 0), (0, 0, 1), (0, 0, -1))
@@ -15,6 +16,20 @@ FACING = {"north": (0, 0, -1), "south": (0, 0, 1), "east": (1, 0, 0), "west": (-
 
 def moved(at, by, times=1):
     return (at[0] + by[0] * times, at[1] + by[1] * times, at[2] + by[2] * times)
+
+
+@cache
+def shape_of(name: str) -> str:
+    if name in ("ground", "scaffolding"):
+        return "full" if name == "ground" else "climb"
+    state = BlockState.parse(name)
+    if state.name == "ladder":
+        return "climb"
+    if state.name.endswith(("_door", "_gate")):
+        return "opens"
+    if state.name.endswith(("_fence", "_wall", "_pane")):
+        return "high"
+    return "open" if state.kind.shape == "none" else "full"
 
 
 class SimulatedBuilder:
@@ -31,17 +46,7 @@ class SimulatedBuilder:
         return self.world.get(tuple(cell), "air" if cell[1] >= 0 else "ground")
 
     def shape(self, cell) -> str:
-        name = self.at(cell)
-        if name in ("ground", "scaffolding"):
-            return "full" if name == "ground" else "climb"
-        state = self.blueprint.palette[0].parse(name)
-        if state.name == "ladder":
-            return "climb"
-        if state.name.endswith(("_door", "_gate")):
-            return "opens"
-        if state.name.endswith(("_fence", "_wall", "_pane")):
-            return "high"
-        return "open" if state.kind.shape == "none" else "full"
+        return shape_of(self.at(cell))
 
     def passes(self, cell) -> bool:
         return self.shape(cell) in ("open", "climb", "opens")

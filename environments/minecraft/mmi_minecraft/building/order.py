@@ -1,7 +1,7 @@
 """The order in which one builder can build a blueprint in survival: nothing floats, and nobody is walled in.
 
-From the bottom up. Each block is placed against another from a place that can be walked to, within reach, and after each
-the builder can still leave. Where no place to stand is near enough, scaffolding is put up, and taken away in the end.
+From the bottom up. Each block is placed against another, from a place within reach that can be walked to, and after each
+the builder can still leave. Where no place is near enough, scaffolding is put up, and taken away in the end.
 Whether a block can be seen past others from where the builder stands is not asked.
 """
 
@@ -121,7 +121,7 @@ class _Planner:
                 if self._can_do(self._stand, at, state) and self._is_safe(at, state):
                     self._do(at, state)
                     return True
-            way = self._site.walk(self._stand, lambda stand: self._chance(stand, near) is not None)
+            way = self._site.walk(self._stand, lambda stand, cells=near: self._chance(stand, cells) is not None)
             if way:
                 self._move(way[-1])
                 chosen = self._chance(way[-1], near)
@@ -230,7 +230,7 @@ class _Planner:
         return False
 
     def _columns(self, at: Position) -> list[Position]:
-        """Where scaffolding could stand, nearest to a cell first: on the ground, with nothing of the blueprint above."""
+        """Where scaffolding could stand, nearest to a cell first: where nothing of the blueprint stands."""
         taken = {(each.x, each.z) for each in self._blocks if each.y >= 0}
         low, high = self._site.low, self._site.high
         ground = [

@@ -1,6 +1,7 @@
 """The place where it is built: level ground, what stands there by now, and where a builder can stand and walk.
 
-Stairs and slabs count as whole blocks. Doors and gates of wood can be walked through, ladders and scaffolding climbed.
+Stairs and slabs count as whole blocks; nothing else that fills a part of its cell is stood on. Doors and gates of wood
+can be walked through, ladders and scaffolding climbed.
 """
 
 from collections import deque
@@ -21,7 +22,7 @@ _HARMLESS_FALL = 3
 _MARGIN = 3
 _UP, _DOWN = (0, 1, 0), (0, -1, 0)
 _CLIMBED = ("ladder", "scaffolding", "vine")
-_HIGHER_THAN_A_JUMP = ("_fence", "_wall", "_pane", "iron_bars", "glass_pane", "_fence_gate", "_door")
+_STOOD_ON = ("_stairs", "_slab", "dirt_path", "grass_path", "farmland")
 
 
 class Site:
@@ -88,7 +89,7 @@ class Site:
         state = self.placed.get(at)
         if state is None:
             return self.holds(at)
-        return state.kind.shape != "none" and not state.name.endswith(_HIGHER_THAN_A_JUMP)
+        return state.kind.shape == "full" or state.name.endswith(_STOOD_ON)
 
     def steps(self, at: Position) -> Iterator[Position]:
         """Where a builder can get to from there by one step, jump, fall or rung."""

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from mmi_minecraft.blueprint import Canvas
 from mmi_minecraft.connections import WAYS
-from mmi_minecraft.generators.structure import Structure, door, doorway
+from mmi_minecraft.generators.structure import Structure, door, doorway, middle
 from mmi_minecraft.generators.supplies import BuildingBlock, Family, Wood, parts
 from mmi_minecraft.turning import Direction, opposite
 
@@ -53,7 +53,8 @@ class Hut(Structure):
         x, z = doorway(side, self.width, self.depth)
         along_x = side in ("north", "south")
         length = self.width if along_x else self.depth
-        taken = {length // 2 - (length % 2 == 0), length // 2} if side == self.door else set[int]()
+        at = middle(length)[0]
+        taken = {at - 1, at, at + 1} if side == self.door else set[int]()
         free = [place for place in range(1, length - 1) if place not in taken]
         if side == self.door and length < 7:
             return
