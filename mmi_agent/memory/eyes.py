@@ -5,6 +5,7 @@ picture has something in common.
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -37,7 +38,8 @@ class ModelEyes:
             ActionError: If one is no picture that can be read.
         """
         side = self._encoder.config.image_size
-        return [(self._seen(pixels_of(data, side)) - self._white_C).tolist() for data in pictures]
+        vectors_PC = torch.stack([self._seen(pixels_of(data, side)) for data in pictures]) - self._white_C
+        return cast("list[list[float]]", vectors_PC.tolist())
 
     def _seen(self, pixels_1CHW: Tensor) -> Tensor:
         with torch.inference_mode():

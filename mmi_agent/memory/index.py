@@ -11,6 +11,7 @@ from mmi_agent.memory.embedders import numpy
 from mmi_agent.memory.journal import Space
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from mmi_agent.memory.embedders import Vectors
@@ -138,9 +139,9 @@ class _Matrix:
     """The vectors of a space in rows, with room for more."""
 
     def __init__(self, width: int) -> None:
-        np = numpy()
-        self._vectors: Vectors = np.zeros((0, width), np.float32)
-        self._codes: NDArray[np.int64] = np.zeros((0, len(Tags._fields)), np.int64)
+        numpy_here = numpy()
+        self._vectors: Vectors = numpy_here.zeros((0, width), numpy_here.float32)
+        self._codes: NDArray[np.int64] = numpy_here.zeros((0, len(Tags._fields)), numpy_here.int64)
         self._ids: list[str | None] = []
         self._known: dict[str, int] = {}
 

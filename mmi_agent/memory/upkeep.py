@@ -65,7 +65,7 @@ def rebuild(
     journal = Journal(folder)
     if not journal.path.is_file():
         raise MemoryStoreError(f"{folder} holds no memory: there is no {journal.path.name} in it")
-    say = progress or (lambda text: None)
+    say: Callable[[str], None] = progress or (lambda _: None)
     with journal.locked():
         say("reading every line")
         found = _salvaged(journal)

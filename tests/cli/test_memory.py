@@ -1,16 +1,13 @@
 """`mmi memory` and `--memory`: the owner's rights, at the terminal."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 from cli_answers import Mmi
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "memory"))
-from toy_memory import Colours, Words, every_byte, png
-
 from mmi_agent.agent.trajectory import read_trajectory
+from tests.memory.toy_memory import Colours, Words, every_byte, png
 
 ECHO = ("--env", "mmi_agent.testing:EchoEnvironment:kiwi")
 KNOWS = ("--policy", "cli_policies:KnowsTheWord", "--approve", "send")

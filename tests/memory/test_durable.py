@@ -10,12 +10,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from toy_memory import Words, every_byte, fact, opened, png
+from toy_memory import Colours, Words, every_byte, fact, opened, png
 
 from mmi_agent.errors import MemoryStoreError
-from mmi_agent.memory import Memory, Query
+from mmi_agent.memory import Memory, Query, journal
 from mmi_agent.memory.chroma import ChromaIndex
 from mmi_agent.memory.index import ExactIndex
 from mmi_agent.memory.journal import Journal, item_line
@@ -225,8 +227,6 @@ def test_a_damaged_first_line_loses_no_item(tmp_path: Path) -> None:
 
 
 def test_a_newer_version_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mmi_agent.memory import journal
-
     with monkeypatch.context() as patch:
         patch.setattr(journal, "VERSION", 2)
         opened(tmp_path).close()
@@ -240,33 +240,19 @@ def test_a_newer_version_is_left_alone(tmp_path: Path, monkeypatch: pytest.Monke
 def test_mixed_widths_are_refused_and_made_whole_by_new_vectors(tmp_path: Path) -> None:
     with opened(tmp_path) as memory:
         memory.remember(fact("sixty-four numbers", pictures=(memory.pictures.put(png("red")),)))
-    stray = item_line(fact("thirty-two numbers"), text=opened_vector(32))
+    stray = item_line(fact("thirty-two numbers"), text=np.asarray(Words(32).embed_query("thirty-two"), np.float32))
     with (tmp_path / "items.jsonl").open("ab") as file:
         file.write(stray + b"\n")
     with pytest.raises(MemoryStoreError, match="a text vector of 32 numbers, expected 64"):
         opened(tmp_path)
-    options = {"text_embedder": Words(48, "new words"), "picture_embedder": opened_colours()}
+    options: dict[str, Any] = {"text_embedder": Words(48, "new words"), "picture_embedder": Colours()}
     assert rebuild(tmp_path, embed=True, **options).embedded == 2
     with Memory.open(tmp_path, **options) as memory:
         assert memory.recall("thirty-two", 1)[0].item.text == "thirty-two numbers"
         assert memory.recall(Query(picture=png("red")), 1)[0].item.text == "sixty-four numbers"
 
 
-def opened_vector(width: int):
-    import numpy as np
-
-    return np.asarray(Words(width).embed_query("thirty-two numbers"), np.float32)
-
-
-def opened_colours():
-    from toy_memory import Colours
-
-    return Colours()
-
-
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mmi_agent.memory import journal
-
     def full(file: int, data: bytes) -> None:
         os.write(file, data[: len(data) // 2])
         raise OSError(28, "No space left on device")

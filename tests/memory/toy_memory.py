@@ -46,7 +46,8 @@ def opened(folder: Path, **options: Any) -> Memory:
 
 
 def fact(text: str, **fields: Any) -> MemoryItem:
-    return MemoryItem(**{"kind": "fact", "trust": "user", "text": text, **fields})
+    given: dict[str, Any] = {"kind": "fact", "trust": "user", "text": text, **fields}
+    return MemoryItem(**given)
 
 
 def png(colour: str, size: int = 16) -> bytes:
