@@ -23,6 +23,7 @@ from mmi_agent.cli.memory import (
     show_item,
 )
 from mmi_agent.cli.metrics import caption, clip, fid, miou, refer, visdial, vqa
+from mmi_agent.cli.minecraft import convert_blueprint, plan_building
 from mmi_agent.cli.parity import parity
 from mmi_agent.cli.resume import resume
 from mmi_agent.cli.run import run
@@ -52,6 +53,7 @@ _memory = typer.Typer(
 _metrics = typer.Typer(
     help="Score captions, answers, boxes and drawn pictures, as papers do.", no_args_is_help=True, rich_markup_mode=None
 )
+_minecraft = typer.Typer(help="Plan buildings for Minecraft.", no_args_is_help=True, rich_markup_mode=None)
 _train = typer.Typer(rich_markup_mode=None)
 _weights = typer.Typer(help="The model's weights: fetch, convert, verify.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -93,6 +95,9 @@ _memory.command("learn")(guarded(learn_runs))
 _memory.command("export")(guarded(export_items))
 _memory.command("import")(guarded(import_items))
 _memory.command("rebuild")(guarded(rebuild_memory))
+app.add_typer(_minecraft, name="minecraft")
+_minecraft.command("plan")(guarded(plan_building))
+_minecraft.command("convert")(guarded(convert_blueprint))
 app.add_typer(_weights, name="weights")
 _weights.command("fetch")(guarded(fetch_weights))
 _weights.command("convert")(guarded(convert_weights))

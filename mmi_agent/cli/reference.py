@@ -32,6 +32,8 @@ _COMMANDS = (
     "demos collect",
     "demos list",
     "env list",
+    "minecraft plan",
+    "minecraft convert",
     "memory list",
     "memory show",
     "memory recall",

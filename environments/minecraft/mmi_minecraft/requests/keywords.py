@@ -97,7 +97,9 @@ def _sizes(text: str, kind: str) -> dict[str, int]:
         found |= {field: int(number) for field, number in zip(_SIZES[kind], match.groups(), strict=False) if number}
     for field, names in _MEASURES.items():
         name = f"(?:{names.replace(' ', '|')})"
-        match = re.search(rf"\b(\d+)(?: blocks?)?(?: in)? {name}\b", text) or re.search(rf"\b{name}(?: of| is)? (\d+)\b", text)
+        match = re.search(rf"\b(\d+)(?: blocks?)?(?: in)? {name}\b", text) or re.search(
+            rf"\b{name}(?: of| is)? (\d+)\b", text
+        )
         field = _renamed(field, kind)
         if match and field in fields:
             found[field] = int(match[1])
@@ -110,7 +112,13 @@ def _renamed(field: str, kind: str) -> str:
     """Of what has no length the width is meant, and so on."""
     if field == "length" and kind in ("fence", "hut"):
         return "width"
-    return "depth" if field == "width" and kind == "fence" else "thickness" if field == "width" and kind == "wall" else field
+    return (
+        "depth"
+        if field == "width" and kind == "fence"
+        else "thickness"
+        if field == "width" and kind == "wall"
+        else field
+    )
 
 
 def _says(text: str, *words: str) -> bool | None:
@@ -131,7 +139,9 @@ def _named(text: str, names: Iterable[str]) -> str | None:
     """The longest of the names that is said, whether in one word or several, of one or of many."""
     for name in sorted(names, key=len, reverse=True):
         spaced = name.replace("_", " ")
-        if re.search(rf"\b{spaced}(?:s|es)?\b", text) or (name.endswith("s") and re.search(rf"\b{spaced[:-1]}\b", text)):
+        if re.search(rf"\b{spaced}(?:s|es)?\b", text) or (
+            name.endswith("s") and re.search(rf"\b{spaced[:-1]}\b", text)
+        ):
             return name
     return None
 

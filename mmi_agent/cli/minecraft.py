@@ -1,0 +1,153 @@
+"""`mmi minecraft`: from a sentence to a building plan in files and pictures."""
+
+import json as json_format
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmi_agent.cli.options import Json
+from mmi_agent.cli.text import printable
+from mmi_agent.errors import ConfigError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from mmi_minecraft import Blueprint
+
+__all__ = ["convert_blueprint", "plan_building"]
+
+_FORMS = ".schem, .litematic, .nbt, .mcfunction or .json"
+_Preview = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write a page that shows how to build it, layer by layer.", show_default="none"),
+]
+_Version = Annotated[str, typer.Option("--for", metavar="VERSION", help="The version of Minecraft it is built in.")]
+_Open = Annotated[bool, typer.Option("--open", help="Open the page in your browser.")]
+_Cells = Annotated[int, typer.Option(metavar="N", min=1, help="Refuse a blueprint of more cells, air included.")]
+
+
+def plan_building(
+    request: Annotated[str, typer.Argument(metavar="REQUEST", help="What is to be built, in a few words.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=f"Write the blueprint: {_FORMS}.", show_default="none")
+    ] = None,
+    preview: _Preview = None,
+    version: _Version = "1.21.4",
+    open_it: _Open = False,
+    json: Json = False,
+) -> None:
+    """Plan a fence, wall, path, stairs, bridge, tower or hut from a sentence.
+
+    What the sentence does not say is chosen and told. What cannot be built is asked back, and exits with 1.
+
+    Examples:
+      mmi minecraft plan "oak fence 9 by 7 with a gate" --out fence.schem --preview fence.html
+      mmi minecraft plan "round stone brick tower 15 high, door to the east" --preview tower.html --open
+    """
+    _need_extra()
+    from mmi_minecraft.requests import KeywordReader
+
+    reading = KeywordReader().read(request)
+    if reading.structure is None:
+        raise ConfigError(reading.question)
+    blueprint = reading.structure.blueprint()
+    _write(blueprint, out, preview, version, reading.assumed)
+    if json:
+        print(
+            json_format.dumps(
+                {"parameters": reading.structure.model_dump(), "assumed": reading.assumed, **_described(blueprint)}
+            )
+        )
+    else:
+        _tell(blueprint, [*(path for path in (out, preview) if path)])
+        if reading.assumed:
+            print(f"not said, so chosen: {', '.join(reading.assumed)}")
+    if open_it and preview:
+        typer.launch(str(preview.resolve()))
+
+
+def convert_blueprint(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help=f"A blueprint: {_FORMS}.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=f"Write it in another form: {_FORMS}.", show_default="none")
+    ] = None,
+    preview: _Preview = None,
+    turns: Annotated[int, typer.Option(metavar="N", help="Quarter turns clockwise, seen from above.")] = 0,
+    mirror: Annotated[
+        str, typer.Option(metavar="x|z", help="Exchange east and west (x) or north and south (z).", show_default="no")
+    ] = "",
+    version: _Version = "1.21.4",
+    max_cells: _Cells = 1_000_000,
+    open_it: _Open = False,
+    json: Json = False,
+) -> None:
+    """Show what a blueprint takes, write it in another form, turn it, or make the page that shows how to build it.
+
+    Examples:
+      mmi minecraft convert house.litematic --preview house.html --open
+      mmi minecraft convert house.schem --turns 1 --out house.nbt
+    """
+    _need_extra()
+    from mmi_minecraft import mirrored, rotated
+    from mmi_minecraft.formats import read_blueprint
+
+    blueprint = read_blueprint(source, max_cells=max_cells)
+    if mirror not in ("", "x", "z"):
+        raise ConfigError(f"--mirror {mirror!r}: expected x or z")
+    if mirror:
+        blueprint = mirrored(blueprint, "x" if mirror == "x" else "z")
+    blueprint = rotated(blueprint, turns)
+    _write(blueprint, out, preview, version, ())
+    if json:
+        print(json_format.dumps(_described(blueprint)))
+    else:
+        _tell(blueprint, [*(path for path in (out, preview) if path)])
+    if open_it and preview:
+        typer.launch(str(preview.resolve()))
+
+
+def _need_extra() -> None:
+    try:
+        import_module("mmi_minecraft.formats")
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f"mmi minecraft needs the package {error.name!r}: pip install 'mmi-agent[minecraft]'"
+        ) from error
+
+
+def _write(
+    blueprint: "Blueprint", out: Path | None, preview: Path | None, version: str, assumed: tuple[str, ...]
+) -> None:
+    from mmi_agent.whole_file import write_whole
+    from mmi_minecraft.formats import check_version, write_blueprint
+    from mmi_minecraft.howto import render_howto
+
+    check_version(blueprint, version)
+    if out:
+        write_blueprint(blueprint, out, version=version)
+    if preview:
+        write_whole(preview, render_howto(blueprint, assumed=assumed).encode())
+
+
+def _described(blueprint: "Blueprint") -> dict[str, object]:
+    from mmi_minecraft.materials import materials
+
+    return {
+        "name": blueprint.name,
+        "size": list(blueprint.size),
+        "origin": list(blueprint.origin),
+        "blocks": blueprint.num_blocks,
+        "materials": {material.item: material.count for material in materials(blueprint)},
+    }
+
+
+def _tell(blueprint: "Blueprint", written: list[Path]) -> None:
+    from mmi_minecraft.materials import materials, unobtainable
+
+    print(printable(f"{blueprint.name}: {blueprint.size} cells (east, up, south), {blueprint.num_blocks:,} blocks"))
+    for material in materials(blueprint):
+        print(f"  {material}")
+    if missing := unobtainable(blueprint):
+        print(f"  nobody can fetch in survival: {', '.join(missing)}")
+    for path in written:
+        print(path)
