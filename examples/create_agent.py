@@ -38,9 +38,7 @@ def until_judged(toolkit: EnvironmentToolkit) -> Any:
     return ended
 
 
-def run(
-    chat: BaseChatModel, env: str | None, *, approved: Sequence[str], seed: int, max_calls: int
-) -> dict[str, Any]:
+def run(chat: BaseChatModel, env: str | None, *, approved: Sequence[str], seed: int, max_calls: int) -> dict[str, Any]:
     """Lets the agent work on one episode, and returns what came of it."""
     fields = {"approver": AllowListed(approved)}
     toolkit = EnvironmentToolkit.named(env, **fields) if env else EnvironmentToolkit(make=EchoEnvironment, **fields)

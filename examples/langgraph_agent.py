@@ -4,9 +4,9 @@
     python examples/langgraph_agent.py --model small --env gui/miniwob:click-test
     python examples/langgraph_agent.py --inline
 
-The graph has two nodes. `decide` lets the chat model write one call; `act` carries it out in a world of ours, which asks
-before a consequential call by interrupting the graph. The state is checkpointed after every node. Pictures stand in it by
-digest and their bytes in a folder, each once; with `--inline` they stand in it as base64, to compare the sizes.
+The graph has two nodes. `decide` lets the chat model write one call; `act` carries it out in a world of ours, which
+asks before a consequential call by interrupting the graph. The state is checkpointed after every node. Pictures stand
+in it by digest and their bytes in a folder, each once; with `--inline` they stand in it as base64, to compare sizes.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """What can be called: the `Tool` contract, and `FunctionTool` to make one from a method.
 
 A LangChain `BaseTool` fits the contract as it is: it has a name, a description, an `args_schema` and `invoke`. It says
-of no effect, so it counts as consequential and is asked about before it runs. Its schema may be JSON, as of tools of MCP
-servers: of that the outermost fields are checked here, the rest by the tool.
+of no effect, so it counts as consequential and is asked about before it runs. Its schema may be JSON, as of tools of
+MCP servers: of that the outermost fields are checked here, the rest by the tool.
 """
 
 import base64

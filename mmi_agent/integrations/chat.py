@@ -354,11 +354,19 @@ def _answer_schema(response_format: Any) -> Mapping[str, Any] | None:
     raise ConfigError(f"response_format is {response_format!r:.80}: expected a dict with 'json_schema'")
 
 
+_HOW_TO_CALL = 'To call one, write {"tool":name,"arguments":{...}}.'
+
+
 def _tool_notes(tools: Sequence[Mapping[str, Any]], calls: Sequence[CallSchema]) -> list[str]:
-    """The tools, as the model was trained to be told of them."""
+    """How to call, and the tools; a small model copies arguments better where it reads their types."""
     told = {tool["function"]["name"]: " ".join(tool["function"].get("description", "").split()) for tool in tools}
-    lines = [f"{call.name}({', '.join(call.parameters.get('properties', {}))}): {told[call.name]}" for call in calls]
-    return ["Tools:", *lines] if calls else []
+    lines = [f"{call.name}({', '.join(_fields(call))}): {told[call.name]}" for call in calls]
+    return [_HOW_TO_CALL, "Tools:", *lines] if calls else []
+
+
+def _fields(call: CallSchema) -> list[str]:
+    described = call.parameters.get("properties", {})
+    return [f"{name}: {field['type']}" if "type" in field else name for name, field in described.items()]
 
 
 def _schema_notes(schema: Mapping[str, Any] | None) -> list[str]:

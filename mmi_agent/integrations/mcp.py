@@ -1,6 +1,6 @@
 """Tools of MCP servers, as tools of ours: called without async, with their pictures, asked about before they act.
 
-What a server says of its own tools (`readOnlyHint`) is a stranger's word and lowers no effect; the owner may declare one.
+What a server says of its own tools (`readOnlyHint`) is a stranger's word and lowers no effect; the owner may say one.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Our memory as a LangChain `VectorStore`, and so as its retriever.
 
-A document that comes in is data of whoever wrote it. Unless its owner vouches for it, it counts as what a screen showed:
-quoted, never an instruction.
+A document that comes in is data of whoever wrote it. Unless its owner vouches for it, it counts as what a screen
+showed: quoted, never an instruction.
 """
 
 import threading
@@ -105,7 +105,9 @@ class MemoryVectorStore(VectorStore):
             raise ConfigError(f"there are {len(said)} texts, {len(notes)} metadatas and {len(given)} ids")
         fixed = {"kind": self._kind, "trust": self._trust, "environment": self._environment, **kwargs}
         rows = zip(said, notes, given, strict=True)
-        items = [_item({"text": text, "metadata": note, **({"id": id} if id else {}), **fixed}) for text, note, id in rows]
+        items = [
+            _item({"text": text, "metadata": note, **({"id": id} if id else {}), **fixed}) for text, note, id in rows
+        ]
         return list(self._alone(lambda: self.memory.remember_all(items)))
 
     def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool | None:

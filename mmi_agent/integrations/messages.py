@@ -1,4 +1,4 @@
-"""LangChain's messages as turns of a chat. Blocks of every provider's form come in the standard form that LangChain makes.
+"""LangChain's messages as turns of a chat; blocks of every provider's form come in LangChain's standard form.
 
 A picture stands in a message as base64, or by digest (`file_id` "sha256:..."), its bytes then in a `PictureStore`: a
 checkpoint of a conversation with screenshots stays small.
@@ -60,7 +60,9 @@ def _stored(file_id: str, store: PictureStore) -> Picture:
     try:
         return store.put(store.get(file_id.removeprefix(_DIGEST)))
     except KeyError:
-        raise ConfigError(f"the picture {file_id!r} is not in the store: give the model the store it was put in") from None
+        raise ConfigError(
+            f"the picture {file_id!r} is not in the store: give the model the store it was put in"
+        ) from None
 
 
 def by_digest(message: BaseMessage, store: PictureStore) -> BaseMessage:

@@ -1,7 +1,7 @@
 """Any LangChain chat model as a policy of the loop: same guards, same trajectory as the embedded model.
 
-The instruction is the only thing that is told as one. What a screen, a tool or the memory says is quoted as data. A model
-without vision reads the elements alone. Imports no torch.
+The instruction is the only thing that is told as one. What a screen, a tool or the memory says is quoted as data. A
+model without vision reads the elements alone. Imports no torch.
 """
 
 import base64

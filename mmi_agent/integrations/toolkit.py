@@ -226,4 +226,3 @@ def ask_by_interrupt(request: ApprovalRequest) -> Approval:
 
 def _text(text: str) -> dict[str, Any]:
     return {"type": "text", "text": text}
-

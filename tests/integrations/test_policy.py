@@ -1,4 +1,4 @@
-"""Any chat model in charge, against a real endpoint of the OpenAI form: whatever it answers, the trajectory shows it."""
+"""Any chat model in charge, against a real endpoint of the OpenAI form; whatever it answers, the trajectory shows."""
 
 import json
 from collections.abc import Sequence
@@ -145,7 +145,7 @@ def test_a_chat_model_is_a_policy_by_name(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_a_provider_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(MissingDependencyError, match="langchain-cohere|langchain_cohere"):
+    with pytest.raises(MissingDependencyError, match=r"langchain-cohere|langchain_cohere"):
         make_policy("chat:cohere:command-r")
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(ConfigError, match="'openai:gpt-4o' cannot be had"):

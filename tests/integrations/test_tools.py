@@ -76,9 +76,7 @@ def test_a_langchain_tool_fits_as_it_is_and_is_asked_about(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("transport", ["stdio", "http"])
-def test_tools_of_an_mcp_server_are_tools_of_the_loop(
-    transport: str, http_address: str, tmp_path: Path
-) -> None:
+def test_tools_of_an_mcp_server_are_tools_of_the_loop(transport: str, http_address: str, tmp_path: Path) -> None:
     connection = _STDIO if transport == "stdio" else {"transport": "http", "url": http_address}
     with McpServer(connection, name="counter") as server:
         by_name = {found.name: found for found in server.tools}
