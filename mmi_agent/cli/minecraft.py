@@ -118,9 +118,10 @@ def _need_extra() -> None:
 def _write(
     blueprint: "Blueprint", out: Path | None, preview: Path | None, version: str, assumed: tuple[str, ...]
 ) -> None:
-    from mmi_agent.whole_file import write_whole
     from mmi_minecraft.formats import check_version, write_blueprint
     from mmi_minecraft.howto import render_howto
+
+    from mmi_agent.whole_file import write_whole
 
     check_version(blueprint, version)
     if out:

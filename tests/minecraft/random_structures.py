@@ -3,8 +3,9 @@
 import random
 from typing import Any, get_args
 
-from mmi_agent.errors import ConfigError
 from mmi_minecraft.generators import BUILDING_BLOCKS, GENERATORS, Family, Structure, Wood, as_structure
+
+from mmi_agent.errors import ConfigError
 
 SIDES = ("north", "east", "south", "west")
 WOODS = get_args(Wood)

@@ -1,7 +1,7 @@
 """The order in which one builder can build a blueprint in survival: nothing floats, and nobody is walled in.
 
-From the bottom up. Each block is placed against another, from a place within reach that can be walked to, and after each
-the builder can still leave. Where no place is near enough, scaffolding is put up, and taken away in the end.
+From the bottom up. Each block is placed against another, from a place within reach that can be walked to, and after
+each the builder can still leave. Where no place is near enough, scaffolding is put up, and taken away in the end.
 Whether a block can be seen past others from where the builder stands is not asked.
 """
 

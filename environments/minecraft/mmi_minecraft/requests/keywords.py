@@ -5,6 +5,7 @@ It knows the order in which people say things ("9 by 7", "5 high", "a gate on th
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, get_args
 
@@ -45,19 +46,24 @@ _MEASURES = {
 _NUMBERS = {
     word: number
     for number, words in enumerate(
-        "zero one/single two/double three four five six seven eight nine ten eleven twelve/dozen thirteen fourteen fifteen "
-        "sixteen seventeen eighteen nineteen twenty".split()
+        "zero one/single two/double three four five six seven eight nine ten eleven twelve/dozen thirteen fourteen "
+        "fifteen sixteen seventeen eighteen nineteen twenty".split()
     )
     for word in words.split("/")
 }
+_NUMBERS |= {
+    word: 10 * number for number, word in enumerate("thirty forty fifty sixty seventy eighty ninety".split(), 3)
+}
 _SIDES = ("north", "east", "south", "west")
+_GATE_SIDE = "south"
 _WOODS = get_args(Wood)
 _FAMILIES = tuple(family for group in get_args(Family) for family in get_args(group))
-_PLAIN = set(
-    "a an the of my me us some with and in on to for from big small little long short tall high wide huge tiny nice simple "
-    "good great new old large closed open straight round square build make want need please this that around stone wood "
-    "wooden solid hollow battlemented crenellated lit by x its no without".split()
+_GAP = r"\b(?:river|ravine|gap|valley|canyon|stream|lake)\b[^,\d]* (\d+)(?: blocks?)? wide"
+_UNKNOWN_HERE = set(
+    "marble steel metal concrete plastic aluminium slate limestone plaster adobe titanium rubber paper cardboard chrome "
+    "mithril adamant ebony rope straw cement asphalt tin silver wool terracotta".split()
 )
+"""What people ask for and the game does not have, or not without a colour."""
 
 
 class KeywordReader:
@@ -74,18 +80,24 @@ class KeywordReader:
             return Reading(question=f"What shall I build? I know: {', '.join(_KINDS)}.")
         said: dict[str, Any] = {"kind": kind, **_sizes(text, kind)}
         said |= _EXTRAS[kind](text)
-        unknown = _unknown_material(words, place)
-        if unknown:
-            near = get_close_matches(unknown, block_names(), n=3, cutoff=0.5)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"name a block, such as {BUILDING_BLOCKS[0]}."
+        unknown = _unknown_material(text, words[place - 1] if place else "")
+        if unknown and not {"material", "walls"} & said.keys():
+            near = get_close_matches(unknown, block_names(), n=3, cutoff=0.6)
+            near = near or [name for name in BUILDING_BLOCKS if name.endswith(f"_{unknown}")][:3]
+            hint = f"did you mean {' or '.join(near)}?" if near else "name another, such as stone_bricks or oak_planks."
             return Reading(question=f"I know no block called {unknown!r}: {hint}")
-        return read_parameters(said)
+        reading = read_parameters(said)
+        if kind == "fence" and said.get("gate") == _GATE_SIDE and _GATE_SIDE not in words:
+            return replace(reading, assumed=(f"gate: {_GATE_SIDE}", *reading.assumed))
+        return reading
 
 
 def _plain(request: str) -> str:
-    """Lower case, numbers in figures, "9x7" taken apart."""
-    text = re.sub(r"(\d+)\s*[x*×]\s*(?=\d)", r"\1 by ", request.lower())
-    text = re.sub(r"[^a-z0-9 ]+", " ", text.replace("'s", ""))
+    """Lower case, numbers in figures, "9x7" taken apart; clauses end with a comma that stands alone."""
+    text = re.sub(r"(\d+)\s*[x*\u00d7]\s*(?=\d)", r"\1 by ", request.lower())
+    text = re.sub(r"[,;.:!?()]+", " , ", text.replace("'s", ""))
+    text = re.sub(r"[^a-z0-9, ]+", " ", text)
+    text = re.sub(r"\bcobble\b", "cobblestone", text)
     text = re.sub(r"\b(a|half a) dozen\b", lambda match: "6" if "half" in match[0] else "12", text)
     return " ".join(str(_NUMBERS.get(word, word)) for word in text.split())
 
@@ -93,6 +105,11 @@ def _plain(request: str) -> str:
 def _sizes(text: str, kind: str) -> dict[str, int]:
     fields = set(_SIZES[kind])
     found: dict[str, int] = {}
+    if kind == "wall":
+        text = text.replace("across", "long")
+    if kind == "bridge" and (gap := re.search(_GAP, text)):
+        found["length"] = int(gap[1])
+        text = text.replace(gap[0], " ")
     if match := re.search(r"\b(\d+) by (\d+)(?: by (\d+))?", text):
         found |= {field: int(number) for field, number in zip(_SIZES[kind], match.groups(), strict=False) if number}
     for field, names in _MEASURES.items():
@@ -103,8 +120,13 @@ def _sizes(text: str, kind: str) -> dict[str, int]:
         field = _renamed(field, kind)
         if match and field in fields:
             found[field] = int(match[1])
-    if kind == "stairs" and (match := re.search(r"\b(\d+) steps\b", text)):
+    if kind == "stairs" and (match := re.search(r"\b(\d+)(?: [a-z]+){0,2} steps\b", text)):
         found["height"] = int(match[1])
+    first = _SIZES[kind][0]
+    if first not in found and (
+        match := re.search(r"\b(\d+) blocks?\b(?! (?:in )?(?:wide|high|tall|thick|deep))", text)
+    ):
+        found[first] = int(match[1])
     return found
 
 
@@ -163,14 +185,14 @@ def _side(text: str, thing: str) -> str | None:
     """The side on which a thing is said to be."""
     sides = "|".join(_SIDES)
     before = re.search(rf"\b({sides})(?:ern)?(?: side| facing)? {thing}", text)
-    after = re.search(rf"\b{thing}s?\b(?: \w+){{0,4}}? ({sides})", text)
+    after = re.search(rf"\b{thing}s?\b(?: \w+){{0,6}}? ({sides})", text)
     found = before or after
     return found[1] if found else None
 
 
 def _fence(text: str) -> Mapping[str, Any]:
-    gate = _says(text, "gate", "entrance", "opening")
-    side = _side(text, "gate") or _side(text, "entrance") or "south"
+    gate = _says(text, "gate", "entrance", "opening", "get in\\b")
+    side = _side(text, "gate") or _side(text, "entrance") or _side(text, "in from") or _GATE_SIDE
     wide = 2 if re.search(r"\b2 (?:wide )?gates?\b|\b2 wide gate", text) else None
     line = 1 if re.search(r"\b(?:straight|line)\b", text) else None
     return _given(
@@ -186,7 +208,10 @@ def _wall(text: str) -> Mapping[str, Any]:
 
 
 def _path(text: str) -> Mapping[str, Any]:
-    edge = re.search(r"(?:border|edge|edging|lined|edged)(?: \w+){0,5}|(?:\w+ ){1,3}(?:border|edge|edging)", text)
+    edge = re.search(
+        r"\b(?:bordered|border|edged|edging|lined)(?: with| of| by| in| made of)(?: an?)?(?: \w+){1,3}", text
+    )
+    edge = edge or re.search(r"(?:[a-z]+ ){1,3}(?:border|edge|edging)\b", text)
     border = _block(edge[0]) if edge else None
     rest = text.replace(edge[0], "") if edge else text
     ground = _named(rest, ("dirt_path", "gravel", "coarse_dirt", "sand"))
@@ -205,7 +230,7 @@ def _stairs(text: str) -> Mapping[str, Any]:
     return _given(
         material=_family(text),
         facing=facing[1] if facing else None,
-        filled=False if re.search(r"\b(hollow|open|floating|unfilled)\b", text) else hollow,
+        filled=False if re.search(r"\b(hollow|open|floating|unfilled|nothing (?:under|below)\w*)\b", text) else hollow,
         railing=_says(text, "railing", "rail", "banister", "handrail"),
     )
 
@@ -271,12 +296,12 @@ _EXTRAS: dict[str, Callable[[str], Mapping[str, Any]]] = {
 }
 
 
-def _unknown_material(words: list[str], place: int) -> str:
-    """The word right before the building's, if it means nothing that is known here."""
-    word = words[place - 1] if place else ""
-    if not word or word.isdigit() or word in _PLAIN or word in _SIDES:
-        return ""
-    known = {part for name in block_names() for part in name.split("_")} | set(" ".join(_MEASURES.values()).split())
-    if word in known or word.rstrip("s") in known or word in _NOUNS or word.endswith(("ed", "ing", "y")):
-        return ""
-    return word
+def _unknown_material(text: str, before: str) -> str:
+    """A material that is asked for and is not known here: after "out of", or right before the building's name."""
+    known = {part for name in block_names() for part in name.split("_")}
+    known |= {f"{part}s" for part in known} | {part.rstrip("s") for part in known}
+    named = re.search(r"\b(?:out of|made of|made from|from|of)(?: an?| the| some)? ([a-z]+)\b", text)
+    if named and named[1] in _UNKNOWN_HERE - known:
+        return named[1]
+    misspelt = before not in known and before not in _NOUNS and get_close_matches(before, known, n=1, cutoff=0.85)
+    return before if before in _UNKNOWN_HERE or (misspelt and len(before) > 4) else ""
