@@ -165,7 +165,7 @@ class Answerer:
             yield Done(reason, read.reused + read.read, read.reused, answer.written)
 
     @contextmanager
-    def _document(self, units: Sequence[Unit]) -> Iterator[Document]:
+    def _document(self, units: Sequence[Unit]) -> Generator[Document]:
         """Lends the free document that shares most with `units`; one that broke does not come back."""
         with self._lock:
             best = max(self._free, key=lambda free: _shared(free.units, units), default=None)

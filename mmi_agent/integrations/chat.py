@@ -334,7 +334,7 @@ def _with_raw(chat: Runnable[Any, AIMessage], parser: BaseOutputParser[Any]) -> 
 def _chosen(tools: Sequence[Mapping[str, Any]], choice: Any) -> tuple[list[CallSchema], bool]:
     """What may be called, and whether a call must come."""
     functions = [tool["function"] for tool in tools]
-    name = choice.get("function", choice).get("name") if isinstance(choice, Mapping) else choice
+    name = _name_of(cast("Mapping[str, Any]", choice)) if isinstance(choice, Mapping) else choice
     if name == "none":
         return [], False
     named = [function for function in functions if function["name"] == name]
@@ -346,11 +346,16 @@ def _chosen(tools: Sequence[Mapping[str, Any]], choice: Any) -> tuple[list[CallS
     return calls, bool(calls) and name not in (None, "auto", False)
 
 
+def _name_of(choice: Mapping[str, Any]) -> Any:
+    """The tool that a choice in the form of OpenAI names."""
+    return choice.get("function", choice).get("name")
+
+
 def _answer_schema(response_format: Any) -> Mapping[str, Any] | None:
     if response_format is None:
         return None
     if isinstance(response_format, dict) and "json_schema" in response_format:
-        return response_format["json_schema"]["schema"]
+        return cast("dict[str, Any]", response_format)["json_schema"]["schema"]
     raise ConfigError(f"response_format is {response_format!r:.80}: expected a dict with 'json_schema'")
 
 

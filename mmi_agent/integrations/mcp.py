@@ -154,7 +154,7 @@ class McpServer:
             name=f"{self._name}_{tool.name}" if self._name else tool.name,
             description=tool.description,
             args_schema=cast("dict[str, Any]", tool.args_schema),
-            effect=self._effects.get(tool.name, "consequential"),
+            effect=self._effects[tool.name] if tool.name in self._effects else "consequential",
             call=call,
         )
 
@@ -183,6 +183,6 @@ class McpServer:
 
 def _reason(error: BaseException) -> str:
     """What went wrong first; a group of errors tells only how many there are."""
-    while isinstance(error, BaseExceptionGroup) and error.exceptions:
-        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    if isinstance(error, BaseExceptionGroup):
+        return _reason(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

@@ -99,7 +99,8 @@ class MemoryVectorStore(VectorStore):
             ConfigError: If metadata is no JSON, a text is too long, or there are not as many of one as of another.
         """
         said = list(texts)
-        notes: Sequence[dict[str, Any]] = metadatas or [{}] * len(said)
+        nothing: dict[str, Any] = {}
+        notes: Sequence[dict[str, Any]] = metadatas or [nothing] * len(said)
         given: Sequence[str | None] = ids or [None] * len(said)
         if not len(said) == len(notes) == len(given):
             raise ConfigError(f"there are {len(said)} texts, {len(notes)} metadatas and {len(given)} ids")

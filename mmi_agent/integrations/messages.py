@@ -7,7 +7,7 @@ checkpoint of a conversation with screenshots stays small.
 import base64
 import binascii
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
@@ -80,7 +80,7 @@ def inlined(message: BaseMessage, store: PictureStore) -> BaseMessage:
     return _with_images(message, lambda block: image_block(picture_of(block, store), store))
 
 
-def _with_images(message: BaseMessage, replace: Any) -> BaseMessage:
+def _with_images(message: BaseMessage, replace: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> BaseMessage:
     content: Any = message.content
     if isinstance(content, str) or not any(_is_image(block) for block in content):
         return message

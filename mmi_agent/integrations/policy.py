@@ -47,7 +47,7 @@ def load_chat_policy(name: str) -> "ChatModelPolicy":
     from langchain.chat_models import init_chat_model
 
     try:
-        chat = cast("BaseChatModel", init_chat_model(name))
+        chat = init_chat_model(name)
     except ImportError as error:
         raise MissingDependencyError(f"the chat model {name!r} cannot be had: {_one_line(error)}") from error
     except Exception as error:
@@ -233,7 +233,8 @@ def _blocks(answer: AIMessage, pictures: PictureStore) -> Iterator[Block]:
                 yield Text(text="[a picture that cannot be read]")
     call = answer.tool_calls[0]
     arguments = cast("dict[str, JsonValue]", call["args"])
-    yield ToolCall(name=call["name"], arguments=arguments, **({"id": call["id"]} if call["id"] else {}))
+    made = ToolCall(name=call["name"], arguments=arguments)
+    yield made.model_copy(update={"id": call["id"]}) if call["id"] else made
 
 
 # ---- requests that fail
@@ -255,10 +256,10 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _asked_to_wait_s(error: Exception, otherwise: float) -> float:
-    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    headers = getattr(getattr(error, "response", None), "headers", None)
     try:
-        return max(0.0, float(headers.get("retry-after", otherwise)))
-    except (TypeError, ValueError):
+        return max(0.0, float(headers["retry-after"])) if headers else otherwise
+    except (KeyError, TypeError, ValueError):
         return otherwise
 
 

@@ -96,7 +96,7 @@ def answer_chunks(answer: Iterable[Event], telling: Telling) -> Iterator[ChatGen
 
 
 def _kind(event: Event) -> str:
-    return {Said: "text", Drew: "image"}.get(type(event), "call")
+    return "text" if isinstance(event, Said) else "image" if isinstance(event, Drew) else "call"
 
 
 def _goes_on(kind: str, event: Event) -> bool:
@@ -133,8 +133,8 @@ def _events(answer: Iterable[Event], telling: Telling, message_id: str) -> Itera
     metadata = {"provider": "mmi_agent", "model": telling.model}
     yield {"event": "message-start", "role": "ai", "id": message_id, "metadata": metadata}
     block: _Open | None = None
+    kind = ""
     for event in answer:
-        kind = "" if block is None else {"tool_call_chunk": "call"}.get(block.content["type"], block.content["type"])
         if block is not None and not _goes_on(kind, event):
             yield {"event": "content-block-finish", "index": block.index, "content": block.finished()}
         if isinstance(event, Done):
@@ -142,7 +142,7 @@ def _events(answer: Iterable[Event], telling: Telling, message_id: str) -> Itera
             yield {"event": "message-finish", "usage": _usage(event), "metadata": ending}
             return
         if not _goes_on(kind, event):
-            block = _Open(0 if block is None else block.index + 1, _opening(event, telling))
+            block, kind = _Open(0 if block is None else block.index + 1, _opening(event, telling)), _kind(event)
             yield {"event": "content-block-start", "index": block.index, "content": block.content}
         if block is not None and isinstance(event, (Said, CallArguments)):
             told = event.text if isinstance(event, Said) else event.json
