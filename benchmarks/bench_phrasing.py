@@ -2,10 +2,11 @@
 
     python benchmarks/bench_phrasing.py [--reader keywords] [--reader small] [--reader small:base] [--show]
 
-`phrasings.jsonl` was written as players write, before the reader of keywords was first measured: it read 43 of 64 right.
-What that showed was mended since, so the wording is held out for models only. A request counts if every parameter is
-right, also those that were not said and have their default; one that cannot be built counts if it is asked back.
-`small` and `small:base` are the model with and without its trained addition, writing under the schema of the parameters.
+`phrasings.jsonl` was written as players write, before the reader of keywords was first measured, which read 43 of 64
+right. What that showed was mended since, so the wording is held out for models only. A request counts if every
+parameter is right, also those that were not said and have their default; one that cannot be built counts if it is
+asked back. `small` and `small:base` are the model with and without its trained addition, writing under the schema of
+the parameters.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Somebody who builds step by step on level ground and complains of whatever a player could not do.
 
-Written apart from the planner, from the rules of the game: reach from the eyes, no block in the air or in a body, ladders
-and scaffolding that are climbed, a jump of one, a fall of three, and a way out after each step.
+Written apart from the planner, from the rules of the game: reach from the eyes, no block in the air or in a body,
+ladders and scaffolding that are climbed, a jump of one, a fall of three, and a way out after each step.
 """
 
 from collections import deque

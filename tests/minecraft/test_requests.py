@@ -101,3 +101,22 @@ def test_help_loads_nothing_of_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_whatever_a_model_writes_can_be_checked() -> None:
+    from mmi_minecraft.requests.model import ModelReader
+
+    reader = ModelReader.load("tiny")  # its weights are random: all that is right comes from the schema
+    for request in ("oak fence 9 by 7", "", "\n\nKind: {}"):
+        reading = reader.read(request)
+        assert bool(reading.structure) != bool(reading.question)
+
+
+@pytest.mark.weights
+@pytest.mark.slow
+def test_the_default_model_fills_in_what_is_said() -> None:
+    from mmi_minecraft.requests.model import ModelReader
+
+    wall = ModelReader.load("small").read("stone brick wall 30 blocks long and 5 blocks tall").structure
+    assert wall
+    assert wall.model_dump(include={"kind", "length", "height"}) == {"kind": "wall", "length": 30, "height": 5}
