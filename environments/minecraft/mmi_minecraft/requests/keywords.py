@@ -60,8 +60,8 @@ _WOODS = get_args(Wood)
 _FAMILIES = tuple(family for group in get_args(Family) for family in get_args(group))
 _GAP = r"\b(?:river|ravine|gap|valley|canyon|stream|lake)\b[^,\d]* (\d+)(?: blocks?)? wide"
 _UNKNOWN_HERE = set(
-    "marble steel metal concrete plastic aluminium slate limestone plaster adobe titanium rubber paper cardboard chrome "
-    "mithril adamant ebony rope straw cement asphalt tin silver wool terracotta".split()
+    "marble steel metal concrete plastic aluminium slate limestone plaster adobe titanium rubber paper cardboard "
+    "chrome mithril adamant ebony rope straw cement asphalt tin silver wool terracotta".split()
 )
 """What people ask for and the game does not have, or not without a colour."""
 
