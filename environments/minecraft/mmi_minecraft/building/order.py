@@ -5,7 +5,7 @@ each the builder can still leave. Where no place is near enough, scaffolding is 
 Whether a block can be seen past others from where the builder stands is not asked.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -168,7 +168,7 @@ class _Planner:
         return bool(way)
 
     @contextmanager
-    def _tried(self, at: Position, state: BlockState) -> Iterator[None]:
+    def _tried(self, at: Position, state: BlockState) -> Generator[None]:
         """With the block in its place, for as long as it is asked."""
         site, ground = self._site, at.y < 0 and at not in self._site.dug
         if ground:
@@ -183,7 +183,7 @@ class _Planner:
                 site.dug.discard(at)
 
     @contextmanager
-    def _standing(self, stand: Position) -> Iterator[None]:
+    def _standing(self, stand: Position) -> Generator[None]:
         """With the builder at another place, for as long as it is asked."""
         before, escape = self._stand, self._escape
         self._stand, self._escape = stand, None

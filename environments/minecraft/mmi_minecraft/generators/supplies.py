@@ -35,13 +35,13 @@ Stone = Literal[
 ]
 """Of which there are blocks, stairs, slabs and walls."""
 
-Family = (
-    Wood | Stone  # type: ignore[valid-type]
-)
+Family = Wood | Stone
 """What stairs, roofs and bridges are made of."""
 
-_COLORS = ("white", "light_gray", "gray", "black", "brown", "red", "orange", "yellow", "lime", "green", "cyan")
-_COLORS += ("light_blue", "blue", "purple", "magenta", "pink")
+_COLORS = (
+    *("white", "light_gray", "gray", "black", "brown", "red", "orange", "yellow", "lime", "green", "cyan"),
+    *("light_blue", "blue", "purple", "magenta", "pink"),
+)
 _PLURAL = "_brick"
 
 

@@ -43,7 +43,7 @@ _MEASURES = {
     "depth": "deep depth",
     "thickness": "thick thickness",
 }
-_NUMBERS = {
+_ONES = {
     word: number
     for number, words in enumerate(
         "zero one/single two/double three four five six seven eight nine ten eleven twelve/dozen thirteen fourteen "
@@ -51,9 +51,8 @@ _NUMBERS = {
     )
     for word in words.split("/")
 }
-_NUMBERS |= {
-    word: 10 * number for number, word in enumerate("thirty forty fifty sixty seventy eighty ninety".split(), 3)
-}
+_TENS = enumerate("thirty forty fifty sixty seventy eighty ninety".split(), 3)
+_NUMBERS = _ONES | {word: 10 * number for number, word in _TENS}
 _SIDES = ("north", "east", "south", "west")
 _GATE_SIDE = "south"
 _WOODS = get_args(Wood)
