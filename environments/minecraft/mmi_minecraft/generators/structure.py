@@ -13,7 +13,7 @@ __all__ = ["Structure", "door", "doorway", "middle"]
 
 
 class Structure(BaseModel, ABC):
-    """Parameters of a building, told apart by `kind`. Whatever is not said has a default; what cannot be built is refused.
+    """Parameters of a building, told apart by `kind`. What is not said has a default, what cannot be built is refused.
 
     Positions are counted from the north-west corner at the height of the builder's feet; y -1 is the ground.
     """
