@@ -40,12 +40,12 @@ def until_judged(toolkit: EnvironmentToolkit) -> Any:
 
 def run(chat: BaseChatModel, env: str | None, *, approved: Sequence[str], seed: int, max_calls: int) -> dict[str, Any]:
     """Lets the agent work on one episode, and returns what came of it."""
-    fields = {"approver": AllowListed(approved)}
+    fields: dict[str, Any] = {"approver": AllowListed(approved)}
     toolkit = EnvironmentToolkit.named(env, **fields) if env else EnvironmentToolkit(make=EchoEnvironment, **fields)
     try:
-        first = HumanMessage(toolkit.reset(seed=seed))
+        first = HumanMessage([*toolkit.reset(seed=seed)])
         limit = ModelCallLimitMiddleware(run_limit=max_calls, exit_behavior="end")
-        agent = create_agent(chat, toolkit.get_tools(), middleware=[until_judged(toolkit), limit, must_call])
+        agent: Any = create_agent(chat, toolkit.get_tools(), middleware=[until_judged(toolkit), limit, must_call])
         messages = agent.invoke({"messages": [first]}, {"recursion_limit": 8 * max_calls})["messages"]
         calls = [call["name"] for m in messages if isinstance(m, AIMessage) for call in m.tool_calls]
         shown = [b for m in messages if isinstance(m, ToolMessage) for b in m.content_blocks if b["type"] == "image"]

@@ -40,7 +40,7 @@ def build_graph(chat: ChatMMInterleaved, toolkit: EnvironmentToolkit, *, max_cal
         made = sum(isinstance(message, AIMessage) for message in state["messages"])
         return END if toolkit.verdict or made >= max_calls else "decide"
 
-    graph = StateGraph(MessagesState)
+    graph: Any = StateGraph(MessagesState)
     graph.add_node("decide", decide)
     graph.add_node("act", ToolNode(tools))
     graph.add_edge(START, "decide")
@@ -59,10 +59,10 @@ def run(model: str, env: str | None, *, inline: bool, seed: int, max_calls: int,
     """Runs the graph, approves what it asks about, and returns what came of it."""
     store = FolderPictures(folder)
     chat = ChatMMInterleaved(model=model, pictures=0, max_tokens=96, temperature=1.0, store=None if inline else store)
-    fields = {"store": store, "inline": inline, "approver": ask_by_interrupt}
+    fields: dict[str, Any] = {"store": store, "inline": inline, "approver": ask_by_interrupt}
     toolkit = EnvironmentToolkit.named(env, **fields) if env else EnvironmentToolkit(make=EchoEnvironment, **fields)
     try:
-        first = HumanMessage(toolkit.reset(seed=seed))
+        first = HumanMessage([*toolkit.reset(seed=seed)])
         graph = build_graph(chat, toolkit, max_calls=max_calls)
         config: Any = {"configurable": {"thread_id": "1"}}
         state = graph.invoke({"messages": [first]}, config)

@@ -150,11 +150,12 @@ class McpServer:
         def call(arguments: dict[str, JsonValue]) -> Any:
             return self._wait(tool.ainvoke(arguments), tool.name)
 
+        effect: Effect = self._effects.get(tool.name) or "consequential"
         return McpTool(
             name=f"{self._name}_{tool.name}" if self._name else tool.name,
             description=tool.description,
             args_schema=cast("dict[str, Any]", tool.args_schema),
-            effect=self._effects[tool.name] if tool.name in self._effects else "consequential",
+            effect=effect,
             call=call,
         )
 

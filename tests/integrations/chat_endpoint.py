@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -64,7 +64,7 @@ class Endpoint:
 
 
 @contextmanager
-def serving(*replies: Reply) -> Iterator[Endpoint]:
+def serving(*replies: Reply) -> Generator[Endpoint]:
     endpoint = Endpoint([*replies])
 
     class Handler(BaseHTTPRequestHandler):

@@ -86,8 +86,13 @@ def test_pictures_by_digest_are_the_same_pictures(chat: ChatMMInterleaved) -> No
     assert [inlined(message, store).content for message in named] == [message.content for message in asked]
 
     with_store = ChatMMInterleaved(model="tiny", pictures=0, max_tokens=24, store=store)
-    assert with_store.invoke(named).text == chat.invoke(asked).text
-    assert chat.invoke(asked[:2] + [ToolMessage("a word", tool_call_id="1")]).text != chat.invoke(asked).text
+    with_bytes, with_digest = chat.invoke(asked), with_store.invoke(named)
+    assert with_digest.text == with_bytes.text
+    usage = with_digest.usage_metadata
+    assert usage and usage.get("input_token_details", {}).get("cache_read") == usage["input_tokens"]  # the same to it
+    other = ToolMessage([picture | {"base64": _png("blue")}], tool_call_id="1")
+    usage = chat.invoke([*asked[:2], other]).usage_metadata
+    assert usage and usage.get("input_token_details", {}).get("cache_read", 0) < usage["input_tokens"]
     drawn = with_store.invoke("Hi", **_MIXED).content_blocks[1]
     assert store.get(drawn["file_id"].removeprefix("sha256:"))  # pyright: ignore[reportGeneralTypeIssues, reportTypedDictNotRequiredAccess]
     with pytest.raises(ConfigError, match="is not in the store"):
