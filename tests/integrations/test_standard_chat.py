@@ -31,7 +31,7 @@ class TestUnit(ChatModelUnitTests):
     def chat_model_params(self) -> dict[str, Any]:
         return {"model": "tiny"}
 
-    @pytest.mark.xfail(reason="LangChain revives classes on its own list alone; see test_chat.py", strict=True)
+    @pytest.mark.xfail(reason="LangChain revives classes on its own list alone; see test_chat_model.py", strict=True)
     def test_serdes(self, model: BaseChatModel, snapshot: SnapshotAssertion) -> None:
         super().test_serdes(model, snapshot)
 
