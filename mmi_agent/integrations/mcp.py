@@ -79,7 +79,7 @@ class McpServer:
     ) -> None:
         self._connection = cast("Connection", dict(connection))
         self._name = name
-        self._effects = dict(effects or {})
+        self._effects: dict[str, Effect] = dict(effects or {})
         self._timeout_s = timeout_s
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="mcp", daemon=True)
@@ -150,7 +150,7 @@ class McpServer:
         def call(arguments: dict[str, JsonValue]) -> Any:
             return self._wait(tool.ainvoke(arguments), tool.name)
 
-        effect: Effect = self._effects.get(tool.name) or "consequential"
+        effect: Effect = self._effects.get(tool.name, "consequential")
         return McpTool(
             name=f"{self._name}_{tool.name}" if self._name else tool.name,
             description=tool.description,

@@ -32,17 +32,17 @@ def any_state(chance: random.Random) -> BlockState:
 
 def any_blueprint(seed: int, *, longest: int = 7, num_blocks: int = 40) -> Blueprint:
     chance = random.Random(seed)
-    size = [chance.randint(1, longest) for _ in range(3)]
+    size = (chance.randint(1, longest), chance.randint(1, longest), chance.randint(1, longest))
     palette = [AIR, VOID, *(any_state(chance) for _ in range(chance.randint(1, num_blocks)))]
     cells = [chance.randrange(len(palette)) for _ in range(size[0] * size[1] * size[2])]
-    origin = [chance.randint(-9, 9) for _ in range(3)]
-    return Blueprint.of(tuple(size), palette, cells, origin=tuple(origin))
+    origin = (chance.randint(-9, 9), chance.randint(-9, 9), chance.randint(-9, 9))
+    return Blueprint.of(size, palette, cells, origin=origin)
 
 
 def joining_blueprint(seed: int) -> Blueprint:
     """Crowded with blocks that join their neighbours, joined."""
     chance = random.Random(seed)
-    size = [chance.randint(2, 6) for _ in range(3)]
+    size = (chance.randint(2, 6), chance.randint(2, 6), chance.randint(2, 6))
     palette = [BlockState.parse(text) for text in JOINING]
     cells = [chance.randrange(len(palette)) for _ in range(size[0] * size[1] * size[2])]
-    return connected(Blueprint.of(tuple(size), palette, cells))
+    return connected(Blueprint.of(size, palette, cells))

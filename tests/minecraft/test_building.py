@@ -10,6 +10,7 @@ from mmi_minecraft.drawing import draw_layer, draw_whole
 from mmi_minecraft.generators import GENERATORS, Bridge, Fence, Hut, Tower, as_structure
 from mmi_minecraft.howto import render_howto
 from mmi_minecraft.materials import items, materials, unobtainable
+from mmi_minecraft.turning import Direction
 from random_blueprints import any_blueprint
 from random_structures import any_structure
 from simulated_builder import SimulatedBuilder
@@ -73,7 +74,9 @@ def test_generated_blocks_are_joined_and_whole(kind: str, seed: int) -> None:
 
 
 def test_a_fence_has_its_gate_where_it_was_asked_for() -> None:
-    for side, at in {"north": (4, 0, 0), "south": (4, 0, 6), "west": (0, 0, 3), "east": (8, 0, 3)}.items():
+    places: dict[Direction, tuple[int, int, int]]
+    places = {"north": (4, 0, 0), "south": (4, 0, 6), "west": (0, 0, 3), "east": (8, 0, 3)}
+    for side, at in places.items():
         blueprint = Fence(width=9, depth=7, gate=side).blueprint()
         assert str(blueprint[at]) in (f"oak_fence_gate[facing={side}]", "oak_fence_gate")
         assert sum(state.name == "oak_fence" for _, state in blueprint.blocks()) == 27

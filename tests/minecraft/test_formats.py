@@ -21,9 +21,8 @@ from mmi_agent.errors import ConfigError, MMIError, UnknownNameError
 
 def blocks(blueprint: Blueprint) -> dict[tuple[int, int, int], str]:
     """What stands where, from the builder's place."""
-    return {
-        tuple(blueprint.origin.plus(position)): str(state) for position, state in blueprint.states() if state != VOID
-    }
+    placed = ((blueprint.origin.plus(position), state) for position, state in blueprint.states() if state != VOID)
+    return {(x, y, z): str(state) for (x, y, z), state in placed}
 
 
 def saved(path: Path, root: Compound, name: str = "") -> Path:

@@ -15,13 +15,15 @@ class Bridge(Structure):
     """A bridge from west to east: a level deck, and a flight of stairs at each end."""
 
     kind: Literal["bridge"] = "bridge"
-    material: Family = Field("oak", description="What it is made of.")
-    length: int = Field(12, ge=2, le=100, description="Blocks of the level deck, from west to east.")
-    width: int = Field(3, ge=1, le=9, description="Blocks across, railings included.")
-    height: int = Field(2, ge=1, le=16, description="Blocks from the ground to where one walks.")
-    railing: bool = Field(True, description="Whether railings stand on both edges; only if it is 3 wide or more.")
-    pillars: bool = Field(True, description="Whether pillars stand below the deck, every fifth block.")
-    lights: bool = Field(False, description="Whether torches stand on the ends of the railings.")
+    material: Family = Field(default="oak", description="What it is made of.")
+    length: int = Field(default=12, ge=2, le=100, description="Blocks of the level deck, from west to east.")
+    width: int = Field(default=3, ge=1, le=9, description="Blocks across, railings included.")
+    height: int = Field(default=2, ge=1, le=16, description="Blocks from the ground to where one walks.")
+    railing: bool = Field(
+        default=True, description="Whether railings stand on both edges; only if it is 3 wide or more."
+    )
+    pillars: bool = Field(default=True, description="Whether pillars stand below the deck, every fifth block.")
+    lights: bool = Field(default=False, description="Whether torches stand on the ends of the railings.")
 
     @property
     def name(self) -> str:

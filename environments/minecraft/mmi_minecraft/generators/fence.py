@@ -16,12 +16,12 @@ class Fence(Structure):
     """A fence around a piece of ground, or in a line."""
 
     kind: Literal["fence"] = "fence"
-    material: Wood | Literal["nether_brick"] = Field("oak", description="What the fence is made of.")
-    width: int = Field(9, ge=2, le=100, description="Blocks from west to east, corners included.")
-    depth: int = Field(7, ge=1, le=100, description="Blocks from north to south; 1 makes a straight line.")
-    height: int = Field(1, ge=1, le=4, description="Blocks one above the other.")
-    gate: Literal["none"] | Direction = Field("none", description="The side that has a gate in its middle.")
-    gate_width: int = Field(1, ge=1, le=3, description="Gates side by side, if there is a gate.")
+    material: Wood | Literal["nether_brick"] = Field(default="oak", description="What the fence is made of.")
+    width: int = Field(default=9, ge=2, le=100, description="Blocks from west to east, corners included.")
+    depth: int = Field(default=7, ge=1, le=100, description="Blocks from north to south; 1 makes a straight line.")
+    height: int = Field(default=1, ge=1, le=4, description="Blocks one above the other.")
+    gate: Literal["none"] | Direction = Field(default="none", description="The side that has a gate in its middle.")
+    gate_width: int = Field(default=1, ge=1, le=3, description="Gates side by side, if there is a gate.")
 
     @model_validator(mode="after")
     def _can_be_built(self) -> Self:

@@ -17,18 +17,20 @@ class Hut(Structure):
     """A hut of one room. Its floor is let into the ground."""
 
     kind: Literal["hut"] = "hut"
-    walls: BuildingBlock = Field("oak_planks", description="The block of its walls.")
-    corners: BuildingBlock = Field("oak_log", description="The block of its corner posts.")
-    floor: BuildingBlock = Field("oak_planks", description="The block of its floor.")
-    roof: Family = Field("spruce", description="What the roof is made of.")
-    roof_shape: Literal["gable", "pyramid", "flat"] = Field("gable", description="The form of the roof.")
-    width: int = Field(7, ge=5, le=25, description="Blocks from west to east, walls included.")
-    depth: int = Field(6, ge=5, le=25, description="Blocks from north to south, walls included.")
-    height: int = Field(3, ge=3, le=8, description="Blocks from the floor to the roof.")
-    door: Direction = Field("south", description="The side that has the door in its middle.")
-    door_wood: Wood = Field("oak", description="What the door is made of.")
-    windows: int = Field(1, ge=0, le=3, description="Windows in each wall; beside the door only from 7 blocks on.")
-    light: bool = Field(True, description="Whether torches hang on the wall across from the door.")
+    walls: BuildingBlock = Field(default="oak_planks", description="The block of its walls.")
+    corners: BuildingBlock = Field(default="oak_log", description="The block of its corner posts.")
+    floor: BuildingBlock = Field(default="oak_planks", description="The block of its floor.")
+    roof: Family = Field(default="spruce", description="What the roof is made of.")
+    roof_shape: Literal["gable", "pyramid", "flat"] = Field(default="gable", description="The form of the roof.")
+    width: int = Field(default=7, ge=5, le=25, description="Blocks from west to east, walls included.")
+    depth: int = Field(default=6, ge=5, le=25, description="Blocks from north to south, walls included.")
+    height: int = Field(default=3, ge=3, le=8, description="Blocks from the floor to the roof.")
+    door: Direction = Field(default="south", description="The side that has the door in its middle.")
+    door_wood: Wood = Field(default="oak", description="What the door is made of.")
+    windows: int = Field(
+        default=1, ge=0, le=3, description="Windows in each wall; beside the door only from 7 blocks on."
+    )
+    light: bool = Field(default=True, description="Whether torches hang on the wall across from the door.")
 
     @property
     def name(self) -> str:

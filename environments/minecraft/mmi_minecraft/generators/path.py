@@ -17,12 +17,16 @@ class Path(Structure):
     """A path in the ground that leads south, and after that east or west if it turns."""
 
     kind: Literal["path"] = "path"
-    material: GroundBlock = Field("gravel", description="The block that is walked on.")
-    length: int = Field(10, ge=1, le=100, description="Blocks from its beginning to its end, or to where it turns.")
-    width: int = Field(2, ge=1, le=9, description="Blocks across, borders not counted.")
-    border: BuildingBlock | None = Field(None, description="The block on both sides, if there is to be one.")
-    turn: Literal["none", "left", "right"] = Field("none", description="Where it goes after its length, as far again.")
-    lights: bool = Field(False, description="Whether torches on posts stand beside it, every sixth block.")
+    material: GroundBlock = Field(default="gravel", description="The block that is walked on.")
+    length: int = Field(
+        default=10, ge=1, le=100, description="Blocks from its beginning to its end, or to where it turns."
+    )
+    width: int = Field(default=2, ge=1, le=9, description="Blocks across, borders not counted.")
+    border: BuildingBlock | None = Field(default=None, description="The block on both sides, if there is to be one.")
+    turn: Literal["none", "left", "right"] = Field(
+        default="none", description="Where it goes after its length, as far again."
+    )
+    lights: bool = Field(default=False, description="Whether torches on posts stand beside it, every sixth block.")
 
     @property
     def name(self) -> str:

@@ -19,14 +19,14 @@ class Stairs(Structure):
     """A straight flight of stairs that stands on the ground."""
 
     kind: Literal["stairs"] = "stairs"
-    material: Family = Field("cobblestone", description="What they are made of.")
-    height: int = Field(5, ge=1, le=32, description="Steps.")
-    width: int = Field(2, ge=1, le=9, description="Blocks across.")
-    facing: Direction = Field("north", description="Where one gets to who climbs them.")
+    material: Family = Field(default="cobblestone", description="What they are made of.")
+    height: int = Field(default=5, ge=1, le=32, description="Steps.")
+    width: int = Field(default=2, ge=1, le=9, description="Blocks across.")
+    facing: Direction = Field(default="north", description="Where one gets to who climbs them.")
     filled: bool = Field(
         True, description="Whether they are solid down to the ground; if not, each step has one block below."
     )
-    railing: bool = Field(False, description="Whether there is a railing on both sides.")
+    railing: bool = Field(default=False, description="Whether there is a railing on both sides.")
 
     @property
     def name(self) -> str:

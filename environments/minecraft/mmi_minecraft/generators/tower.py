@@ -20,14 +20,16 @@ class Tower(Structure):
     """A tower with a door, a ladder, and a platform on top."""
 
     kind: Literal["tower"] = "tower"
-    material: BuildingBlock = Field("stone_bricks", description="The block of its walls.")
-    shape: Literal["square", "round"] = Field("square", description="Seen from above.")
-    width: int = Field(7, ge=5, le=15, description="Blocks across, walls included.")
-    height: int = Field(10, ge=5, le=48, description="Blocks from the ground to the platform, which is walked on.")
-    door: Direction = Field("south", description="The side that has the door.")
-    wood: Wood = Field("oak", description="What the door is made of.")
-    windows: bool = Field(True, description="Whether there are windows, one above the other.")
-    battlements: bool = Field(True, description="Whether the platform has battlements.")
+    material: BuildingBlock = Field(default="stone_bricks", description="The block of its walls.")
+    shape: Literal["square", "round"] = Field(default="square", description="Seen from above.")
+    width: int = Field(default=7, ge=5, le=15, description="Blocks across, walls included.")
+    height: int = Field(
+        default=10, ge=5, le=48, description="Blocks from the ground to the platform, which is walked on."
+    )
+    door: Direction = Field(default="south", description="The side that has the door.")
+    wood: Wood = Field(default="oak", description="What the door is made of.")
+    windows: bool = Field(default=True, description="Whether there are windows, one above the other.")
+    battlements: bool = Field(default=True, description="Whether the platform has battlements.")
 
     @property
     def name(self) -> str:

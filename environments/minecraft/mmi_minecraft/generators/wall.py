@@ -15,11 +15,11 @@ class Wall(Structure):
     """A straight wall from west to east."""
 
     kind: Literal["wall"] = "wall"
-    material: BuildingBlock = Field("cobblestone", description="The block that it is made of.")
-    length: int = Field(10, ge=1, le=100, description="Blocks from west to east.")
-    height: int = Field(3, ge=1, le=32, description="Blocks from the ground up, battlements not counted.")
-    thickness: int = Field(1, ge=1, le=5, description="Blocks from north to south.")
-    battlements: bool = Field(False, description="Whether every second block of the top row is raised by one.")
+    material: BuildingBlock = Field(default="cobblestone", description="The block that it is made of.")
+    length: int = Field(default=10, ge=1, le=100, description="Blocks from west to east.")
+    height: int = Field(default=3, ge=1, le=32, description="Blocks from the ground up, battlements not counted.")
+    thickness: int = Field(default=1, ge=1, le=5, description="Blocks from north to south.")
+    battlements: bool = Field(default=False, description="Whether every second block of the top row is raised by one.")
 
     @property
     def name(self) -> str:
