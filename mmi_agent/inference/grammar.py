@@ -45,11 +45,12 @@ class Grammar:
 
     Attributes:
         max_tokens: A budget with room for the longest text, or for 384 tokens before the end has to be headed for.
+        closing: What of a budget is kept for the way to the end.
     """
 
     def __init__(self, source: str, tokenizer: Tokenizer, *, longest: int, closing: int) -> None:
         self._tokenizer = tokenizer
-        self._closing = closing
+        self.closing = closing
         self._matcher = LLMatcher(tokenizer.constraints, source, log_level=0)
         if self._matcher.is_error():
             raise ConfigError(f"the schema cannot be compiled: {_reason(self._matcher)}")
@@ -140,7 +141,7 @@ class Grammar:
             vocab_size: Of the model; ids beyond the tokenizer's are never allowed. By default the tokenizer's.
         """
         size = self._tokenizer.vocab_size if vocab_size is None else vocab_size
-        return GrammarState(self._matcher.deep_copy(), self._tokenizer, size, self._closing)
+        return GrammarState(self._matcher.deep_copy(), self._tokenizer, size, self.closing)
 
     @staticmethod
     def parse_call(text: str) -> ToolCall:

@@ -91,7 +91,8 @@ class Question:
         calls: What may be called.
         must_call: Whether nothing but a call will do.
         schema: Of the JSON that the answer has to be; None for words.
-        max_tokens: Of text and pictures together, and as many of a call or of JSON, which are brought to their end.
+        max_tokens: Of text and pictures together, and as many of a call or of JSON before they are brought to
+            their end.
         sampling: How tokens are chosen.
         seed: Of the answer.
         stop: Strings that end the text.
@@ -276,8 +277,7 @@ class _Answer:
             raise PolicyError(f"not a call: {text[:200]!r}")
 
     def _constrained(self, grammar: Grammar) -> Iterator[str]:
-        least = len(grammar.start().ending())
-        budget = max(least, min(grammar.max_tokens, self._question.max_tokens))
+        budget = min(grammar.max_tokens, self._question.max_tokens + grammar.closing)
         if self._room < budget:
             raise ShapeError(f"{self._room} positions of the window are free, the answer may take {budget}")
         for piece in self._document.write(

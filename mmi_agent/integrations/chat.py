@@ -55,7 +55,8 @@ class ChatMMInterleaved(BaseChatModel):
         top_p: Draw among the likeliest that together have this probability only.
         min_p: Draw among those only that are at least this likely, relative to the likeliest.
         repetition_penalty: Above 1, against repetition.
-        max_tokens: Of text and pictures together, and as many of a call or of JSON, which are brought to their end.
+        max_tokens: Of text and pictures together, and as many of a call or of JSON before they are brought to
+            their end.
         stop: Strings that end the text.
         seed: The same seed gives the same answer.
         pictures: How many pictures an answer may hold. None leaves it to a model whose hand is trained.
@@ -359,7 +360,7 @@ def _answer_schema(response_format: Any) -> Mapping[str, Any] | None:
     raise ConfigError(f"response_format is {response_format!r:.80}: expected a dict with 'json_schema'")
 
 
-_HOW_TO_CALL = 'To call one, write {"tool":name,"arguments":{...}}.'
+_HOW_TO_CALL = 'Copy the arguments from what the person says. To call one, write {"tool":name,"arguments":{...}}.'
 
 
 def _tool_notes(tools: Sequence[Mapping[str, Any]], calls: Sequence[CallSchema]) -> list[str]:

@@ -75,7 +75,7 @@ class _Integration(ChatModelIntegrationTests):
 class TestTiny(_Integration):
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        return {"model": "tiny", "pictures": 0, "max_tokens": 160}
+        return {"model": "tiny", "pictures": 0, "max_tokens": 64}
 
     @property
     def supports_image_inputs(self) -> bool:
@@ -118,11 +118,12 @@ class TestTiny(_Integration):
         super().test_unicode_tool_call_integration(model, tool_choice=tool_choice, force_tool_call=force_tool_call)
 
 
+@pytest.mark.slow
 @pytest.mark.weights
 class TestSmall(_Integration):
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        return {"model": "small", "max_tokens": 64}
+        return {"model": "small", "max_tokens": 32}
 
     @property
     def model_override_value(self) -> str:
