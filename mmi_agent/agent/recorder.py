@@ -3,9 +3,7 @@
 Knows nothing of loops or policies. What a line names is stored before the line.
 """
 
-import fcntl
 import hashlib
-import json
 import os
 from collections import OrderedDict
 from datetime import UTC, datetime
@@ -22,10 +20,10 @@ from mmi_agent.agent.trajectory import (
     Trajectory,
     pictures_in,
     read_trajectory,
-    seal,
 )
 from mmi_agent.errors import TrajectoryError
 from mmi_agent.pictures import FolderPictures, MemoryPictures
+from mmi_agent.sealed_file import lock_now, sealed_line, sync_folder, write_all
 from mmi_agent.types import Picture
 
 __all__ = ["Recorder", "RunPictures", "Stamp"]
@@ -112,8 +110,8 @@ class Recorder:
             os.close(file)
             raise TrajectoryError(f"{folder} already holds a run: resume it, or name another folder")
         os.ftruncate(file, 0)  # a process may have died while writing the very first line
-        _sync_folder(folder)
-        _sync_folder(folder.parent)
+        sync_folder(folder)
+        sync_folder(folder.parent)
         return cls(folder, file, size=0, head=hashlib.sha256(b"").hexdigest(), elements=ElementTable())
 
     @classmethod
@@ -157,7 +155,7 @@ class Recorder:
             self.pictures.keep(picture)
         data = self._encoded(line) + b"\n"
         try:
-            _write_all(self._file, data)
+            write_all(self._file, data)
             os.fsync(self._file)
         except BaseException as error:
             os.ftruncate(self._file, self._size)
@@ -174,7 +172,7 @@ class Recorder:
         record = line.model_dump(mode="json", exclude={"observation": {"elements"}})
         if isinstance(line, (Intent, End)) and line.observation:
             record["observation"]["elements"] = self._elements.fold(line.observation.elements)
-        return seal(json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode())
+        return sealed_line(record)
 
     def close(self) -> None:
         """Lets go of the file and its lock; a second call does nothing."""
@@ -185,25 +183,10 @@ class Recorder:
 
 def _open_locked(path: Path, flags: int) -> int:
     file = os.open(path, flags | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not lock_now(file):
         os.close(file)
-        raise TrajectoryError(f"another process is writing {path}") from None
+        raise TrajectoryError(f"another process is writing {path}")
     return file
-
-
-def _write_all(file: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(file, data) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _cut_tail(file: int, aside: Path, found: Trajectory) -> None:

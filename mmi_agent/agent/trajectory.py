@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, Valid
 
 from mmi_agent.errors import TrajectoryError
 from mmi_agent.pictures import FolderPictures
+from mmi_agent.sealed_file import unsealed
 from mmi_agent.types import Block, CleanText, Effect, Element, Observation, Outcome, Picture, ToolCall, Verdict
 
 __all__ = [
@@ -40,7 +41,6 @@ __all__ = [
     "Trajectory",
     "pictures_in",
     "read_trajectory",
-    "seal",
 ]
 
 TRACE_VERSION = 1
@@ -187,17 +187,6 @@ class ElementTable:
         return elements
 
 
-def seal(body: bytes) -> bytes:
-    """Puts the digest of a JSON object at its end, as one more key."""
-    return body[:-1] + b',"sha256":"' + hashlib.sha256(body).hexdigest().encode() + b'"}'
-
-
-def _unsealed(line: bytes) -> bytes | None:
-    """The JSON object without its seal; None if the seal is missing or broken."""
-    body = line.rpartition(b',"sha256":"')[0] + b"}"
-    return body if seal(body) == line else None
-
-
 def pictures_in(line: Start | Intent | Result | Resume | End) -> Iterator[Picture]:
     """Yields every picture that a line names."""
     if isinstance(line, (Intent, End)) and line.observation:
@@ -310,7 +299,7 @@ def _checked_lines(path: Path, whole: Sequence[bytes], elements: ElementTable) -
     """Parses the lines, checking seal and chain of each."""
     previous = b""
     for number, line in enumerate(whole, start=1):
-        body = _unsealed(line)
+        body = unsealed(line)
         if body is None:
             raise TrajectoryError(f"{path}: line {number} was edited or damaged: it does not fit its own digest")
         record = _record(path, number, body)

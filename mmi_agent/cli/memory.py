@@ -255,9 +255,10 @@ def learn_runs(
     """
     from rich.console import Console
 
+    from mmi_agent.data.readers.trajectories import find_runs
     from mmi_agent.memory.recollection import Recollector
 
-    found = sorted({path.parent for run in runs for path in run.rglob("trajectory.jsonl")})
+    found = sorted({path.parent for run in runs for path in find_runs(run)})
     if not found:
         raise ConfigError(f"there is no run in {', '.join(map(str, runs))}")
     with _opened(memory, make=True) as opened, Console(stderr=True).status("") as status:
@@ -304,8 +305,9 @@ def rebuild_memory(
 def _opened(folder: Path, *, make: bool = False) -> "Generator[Memory]":
     """Opens a memory; one that is only looked into is not made."""
     from mmi_agent.memory import Memory
+    from mmi_agent.memory.journal import holds_memory
 
-    if not make and not (folder / "items.jsonl").is_file():
+    if not make and not holds_memory(folder):
         raise MemoryStoreError(f"{folder} holds no memory: mmi memory add {folder} TEXT begins one")
     with Memory.open(folder) as memory:
         yield memory

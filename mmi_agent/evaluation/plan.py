@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from mmi_agent.errors import ConfigError
+from mmi_agent.memory.journal import holds_memory
 from mmi_agent.policies import check_policy
 from mmi_agent.registry import environment_class
 
@@ -75,7 +76,7 @@ class EvaluationConfig:
             check_policy(policy.removesuffix(WITH_MEMORY))
             if policy.endswith(WITH_MEMORY) and self.memory is None:
                 raise ConfigError(f"the policy {policy!r} recalls, and no memory is given")
-        if self.memory is not None and not Path(self.memory, "items.jsonl").is_file():
+        if self.memory is not None and not holds_memory(Path(self.memory)):
             raise ConfigError(f"{self.memory} holds no memory: mmi memory learn {self.memory} RUN... makes one")
         for environment in self.environments:
             environment_class(environment)

@@ -5,7 +5,6 @@ vector instead. Each state of the memory's file that was written anew has a fold
 what was forgotten is left behind: Chroma itself keeps deleted vectors in its files.
 """
 
-import fcntl
 import os
 import secrets
 import shutil
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from mmi_agent.errors import MissingDependencyError
 from mmi_agent.memory.index import Filter, Found, IndexBrokenError, Row, best_of
 from mmi_agent.memory.journal import Space
+from mmi_agent.sealed_file import lock_now
 from mmi_agent.whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -64,15 +64,14 @@ class ChromaIndex:
         """
         lock = os.open(memory / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not lock_now(lock):
+                os.close(lock)
+                return None
             found = None if anew else next((memory / "index").glob(f"{generation}-*/{_SYNCED}"), None)
             folder = found.parent if found else memory / "index" / f"{generation}-{secrets.token_hex(4)}"
             clear_folder(memory, but=folder)
             folder.mkdir(parents=True, exist_ok=True)
             return cls(folder, lock)
-        except BlockingIOError:
-            os.close(lock)
-            return None
         except OSError as error:
             os.close(lock)
             raise IndexBrokenError(f"cannot use {memory / 'index'}: {error.strerror}") from error

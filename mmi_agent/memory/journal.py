@@ -14,12 +14,11 @@ every other process sees that what it knows is old. Three rules that the records
 """
 
 import base64
-import fcntl
 import json
 import os
 import secrets
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,10 +26,10 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import ValidationError
 
-from mmi_agent.agent.trajectory import seal
 from mmi_agent.errors import MemoryStoreError
 from mmi_agent.memory.embedders import numpy
 from mmi_agent.memory.items import MemoryItem
+from mmi_agent.sealed_file import lock_now, sealed_line, sync_folder, unsealed, write_all
 from mmi_agent.whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -43,10 +42,11 @@ __all__ = [
     "Remembered",
     "Space",
     "SpaceRecord",
+    "holds_memory",
     "item_line",
     "parse",
+    "record_of",
     "space_line",
-    "unsealed",
 ]
 
 VERSION = 1
@@ -106,6 +106,11 @@ class Damage:
     line: bytes = field(repr=False)
 
 
+def holds_memory(folder: Path) -> bool:
+    """Whether a folder holds a memory; `Journal` finds out whether it can be used."""
+    return (folder / _ITEMS).is_file()
+
+
 class Journal:
     """Reads and writes the file.
 
@@ -142,7 +147,7 @@ class Journal:
                 with self.locked():
                     if not self.path.exists():
                         write_whole(self.path, _header(), synced=True)
-                        _sync_folder(self.folder)
+                        sync_folder(self.folder)
             self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
         except OSError as error:
             raise MemoryStoreError(f"cannot use the memory {self.folder}: {error.strerror}") from error
@@ -156,7 +161,7 @@ class Journal:
         return line if newline else b""
 
     def _checked_header(self, line: bytes) -> str:
-        record = unsealed(line)
+        record = record_of(line)
         if record is None or record.get("record") != "memory":
             raise MemoryStoreError(
                 f"{self.path} does not begin as a memory does: mmi memory rebuild {self.folder} keeps every whole item"
@@ -231,7 +236,7 @@ class Journal:
         file = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
         try:
             deadline = time.monotonic() + _PATIENCE_S
-            while not _take(file):
+            while not lock_now(file):
                 if time.monotonic() > deadline:
                     raise MemoryStoreError(f"another process has been writing {self.folder} for {_PATIENCE_S:g} s")
                 time.sleep(0.005)
@@ -254,7 +259,7 @@ class Journal:
         data = b"".join(line + b"\n" for line in lines)
         try:
             os.ftruncate(self._file, end)
-            _write_all(self._file, data)
+            write_all(self._file, data)
             os.fsync(self._file)
         except BaseException as error:
             os.ftruncate(self._file, end)
@@ -271,7 +276,7 @@ class Journal:
         data = b"".join([_header(), *(line + b"\n" for line in lines)])
         try:
             write_whole(self.path, data, synced=True)
-            _sync_folder(self.folder)
+            sync_folder(self.folder)
         except OSError as error:
             raise MemoryStoreError(f"cannot write {self.path} anew: {error.strerror}") from error
 
@@ -293,26 +298,22 @@ def item_line(item: MemoryItem, *, text: "Vectors | None" = None, pictures: "Ite
         record["text_vector"] = _encoded(text)
     if seen := [_encoded(vector) for vector in pictures]:
         record["picture_vectors"] = seen
-    return _sealed(record)
+    return sealed_line(record)
 
 
 def space_line(space: SpaceRecord) -> bytes:
     """Writes what made the vectors of a space as a line."""
-    return _sealed({"record": "space", "space": space.space, "name": space.name, "width": space.width})
+    return sealed_line({"record": "space", "space": space.space, "name": space.name, "width": space.width})
 
 
 def _header() -> bytes:
-    return _sealed({"record": "memory", "version": VERSION, "generation": secrets.token_hex(8)}) + b"\n"
+    return sealed_line({"record": "memory", "version": VERSION, "generation": secrets.token_hex(8)}) + b"\n"
 
 
-def _sealed(record: Mapping[str, Any]) -> bytes:
-    return seal(json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode())
-
-
-def unsealed(line: bytes) -> dict[str, Any] | None:
+def record_of(line: bytes) -> dict[str, Any] | None:
     """The JSON object of a line; None if it does not fit its own digest."""
-    body = line.rpartition(b',"sha256":"')[0] + b"}"
-    if seal(body) != line:
+    body = unsealed(line)
+    if body is None:
         return None
     try:
         record = json.loads(body)
@@ -323,7 +324,7 @@ def unsealed(line: bytes) -> dict[str, Any] | None:
 
 def parse(line: bytes, *, number: int, at: int) -> Remembered | SpaceRecord | Damage:
     """Reads a line; what cannot be used is a `Damage`, which says why."""
-    record = unsealed(line)
+    record = record_of(line)
     if record is None:
         return Damage(number=number, reason="was edited or damaged: it does not fit its own digest", line=line)
     kind = record.pop("record", None)
@@ -352,25 +353,3 @@ def _decoded(written: Iterable[str]) -> "Vectors":
     """Vectors that `_encoded` wrote, one in a row."""
     np = numpy()
     return np.stack([np.frombuffer(base64.b64decode(row), "<f2") for row in written]).astype(np.float32)
-
-
-def _take(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _write_all(file: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(file, view) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -17,9 +17,10 @@ from mmi_agent.memory.journal import (
     Remembered,
     Space,
     SpaceRecord,
+    holds_memory,
     parse,
+    record_of,
     space_line,
-    unsealed,
 )
 from mmi_agent.memory.store import Memory
 from mmi_agent.pictures import FolderPictures
@@ -63,7 +64,7 @@ def rebuild(
         MemoryStoreError: If there is no memory, it is of a newer version, or it cannot be written.
     """
     journal = Journal(folder)
-    if not journal.path.is_file():
+    if not holds_memory(folder):
         raise MemoryStoreError(f"{folder} holds no memory: there is no {journal.path.name} in it")
     say: Callable[[str], None] = progress or (lambda _: None)
     with journal.locked():
@@ -104,7 +105,7 @@ def _salvaged(journal: Journal) -> _Salvaged:
     first, *others = journal.path.read_bytes().split(b"\n")[:-1] or [b""]
     found = _Salvaged({}, {}, {}, [])
     damage: list[Damage] = []
-    if (header := unsealed(first)) is None:
+    if (header := record_of(first)) is None:
         damage.append(Damage(number=1, reason="is damaged", line=first))
     elif header.get("version", 0) > VERSION:
         journal.reopen()  # says what to do
@@ -134,5 +135,5 @@ def _embed_anew(folder: Path, items: Sequence[MemoryItem], say: Callable[[str], 
         for begin in range(0, len(items), _AT_ONCE):
             say(f"making vectors: {begin} of {len(items)}")
             memory.remember_all(items[begin : begin + _AT_ONCE])
-    (scratch / "items.jsonl").replace(folder / "items.jsonl")
+    Journal(scratch).path.replace(Journal(folder).path)
     shutil.rmtree(scratch)

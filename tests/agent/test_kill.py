@@ -59,7 +59,7 @@ def arm(fate: Fate, patch: pytest.MonkeyPatch) -> None:
         sync(file)
         fate()
 
-    patch.setattr(recorder, "_write_all", write_line)
+    patch.setattr(recorder, "write_all", write_line)
     patch.setattr(recorder.os, "fsync", fsync)
 
 

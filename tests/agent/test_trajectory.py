@@ -14,7 +14,7 @@ from PIL import Image
 from mmi_agent import Agent, Limits, Observation, Run, TrajectoryError, read_trajectory
 from mmi_agent.agent import recorder as recorder_module
 from mmi_agent.agent.recorder import Recorder
-from mmi_agent.agent.trajectory import seal
+from mmi_agent.sealed_file import seal
 from mmi_agent.testing import EchoEnvironment, ScriptedPolicy
 from mmi_agent.types import Element
 from tests.agent.worlds import FilmEnvironment, run

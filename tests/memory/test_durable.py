@@ -260,7 +260,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pyte
     with opened(tmp_path) as memory:
         memory.remember(fact("kept"))
         with monkeypatch.context() as patch:
-            patch.setattr(journal, "_write_all", full)
+            patch.setattr(journal, "write_all", full)
             with pytest.raises(MemoryStoreError, match="No space left on device"):
                 memory.remember(fact("lost"))
         memory.remember(fact("kept too"))
