@@ -16,7 +16,7 @@ from typing import TextIO
 from mmi_agent.agent.trajectory import Approval
 from mmi_agent.types import Effect, Element, Observation, ToolCall
 
-__all__ = ["AllowListed", "ApprovalRequest", "Approver", "AskInTerminal", "DenyAll", "ask"]
+__all__ = ["AllowListed", "ApprovalRequest", "Approver", "AskInTerminal", "DenyAll", "approval_of", "ask"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +131,17 @@ def _answer(approver: Approver, request: ApprovalRequest, name: str) -> Approval
         answer = approver(request)
     except BaseException as error:  # also SystemExit: an approver that breaks, in whatever way, has not approved
         return request.deny(name, f"the approver failed: {type(error).__name__}: {error}")
+    return approval_of(answer, request, name)
+
+
+def approval_of(answer: object, request: ApprovalRequest, name: str) -> Approval:
+    """Makes an `Approval` of what an approver answered: a denial, unless it is a real approval of this very call.
+
+    Args:
+        answer: What it answered.
+        request: What it was asked.
+        name: The approver's.
+    """
     if answer is True:
         return request.approve(name)
     if answer is False:

@@ -4,14 +4,14 @@ In a graph of LangChain's our guard does not stand between decision and world. S
 passes only if the toolkit's approver says yes to this very call on this very screen. Deny is the default.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
 from langchain_core.tools import BaseTool, BaseToolkit, StructuredTool
 from pydantic import ConfigDict, JsonValue, PrivateAttr
 
-from mmi_agent.agent.approval import ApprovalRequest, Approver, DenyAll
+from mmi_agent.agent.approval import ApprovalRequest, Approver, DenyAll, approval_of
 from mmi_agent.agent.trajectory import Approval
 from mmi_agent.environment import Environment
 from mmi_agent.errors import ActionError, ConfigError
@@ -145,9 +145,7 @@ class EnvironmentToolkit(BaseToolkit):
         )
 
     def _called(self, tool: Tool, arguments: dict[str, JsonValue]) -> list[dict[str, Any]]:
-        refused = self._in_thread(lambda: self._refused(tool, arguments))
-        if refused is None and effect_of(tool) == "consequential":
-            refused = self._disapproved(tool, arguments)
+        refused = self._refused(tool, arguments)
 
         def act() -> list[dict[str, Any]]:
             outcome = refused or invoke(tool, arguments, self._pictures)
@@ -160,37 +158,38 @@ class EnvironmentToolkit(BaseToolkit):
         return self._in_thread(act)
 
     def _refused(self, tool: Tool, arguments: dict[str, JsonValue]) -> Outcome | None:
-        """Why a call cannot be carried out: its arguments do not fit, or an element is not what it was."""
+        """Why a call is not carried out: its arguments do not fit, an element is not what it was, nobody approved."""
         try:
-            marks = argument_marks(parse_arguments(tool, arguments))
+            marks = [*argument_marks(parse_arguments(tool, arguments)).values()]
         except ActionError as error:
             return Outcome(status="invalid", text=str(error))
+        if (gone := self._in_thread(lambda: self._gone(marks))) is not None:
+            return Outcome(status="invalid", text=f"the element {gone} is not there, or not what it was")
+        return self._disapproved(tool, arguments, marks) if effect_of(tool) == "consequential" else None
+
+    def _gone(self, marks: Sequence[int]) -> int | None:
+        """Looks again; the first of these elements that is not what it was."""
         now = self._world.observe()
-        for mark in marks.values():
+        for mark in marks:
             was, found = self._seen.element(mark), now.element(mark)
             if was is None or found is None or (was.role, was.name) != (found.role, found.name):
-                return Outcome(status="invalid", text=f"the element {mark} is not there, or not what it was")
+                return mark
         self._seen = now
         return None
 
-    def _disapproved(self, tool: Tool, arguments: dict[str, JsonValue]) -> Outcome | None:
-        call = ToolCall(name=tool.name, arguments=arguments)
-        marks = argument_marks(parse_arguments(tool, arguments))
+    def _disapproved(self, tool: Tool, arguments: dict[str, JsonValue], marks: Sequence[int]) -> Outcome | None:
         request = ApprovalRequest(
             instruction=self._world.instruction,
-            call=call,
+            call=ToolCall(name=tool.name, arguments=arguments),
             effect=effect_of(tool),
-            target=next((self._seen.element(mark) for mark in marks.values()), None),
+            target=self._seen.element(marks[0]) if marks else None,
             observation=self._seen,
             timeout_s=_ASKED_S,
         )
-        answer = cast("Approver", self.approver)(request)
-        if answer is True:
-            return None
-        if isinstance(answer, Approval) and answer.allowed and answer.bound_to == request.digest:
-            return None
-        reason = answer.reason if isinstance(answer, Approval) and answer.reason else "it was not approved"
-        return Outcome(status="denied", text=f"not carried out: {reason}")
+        approver = cast("Approver", self.approver)
+        answer = approver(request)  # in this thread: a graph is interrupted from here
+        approval = approval_of(answer, request, getattr(approver, "__name__", type(approver).__name__))
+        return None if approval.allowed else Outcome(status="denied", text=f"not carried out: {approval.reason}")
 
     # ---- what is shown
 
