@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from mmi_minecraft import BlockState, Canvas, connected
 from mmi_minecraft.building import build_order
+from mmi_minecraft.colors import color_of
 from mmi_minecraft.drawing import draw_layer, draw_whole
 from mmi_minecraft.generators import GENERATORS, Bridge, Fence, Hut, Tower, as_structure
 from mmi_minecraft.howto import render_howto
@@ -151,6 +152,12 @@ def test_pictures_show_the_blocks_in_their_places() -> None:
     assert ink(whole) > 2 * ink(below) > 0
     for seed in range(12):
         assert max(draw_whole(any_blueprint(seed)).size) <= 2000
+
+
+def test_red_sandstone_has_its_own_colour_and_not_that_of_the_dye() -> None:
+    colors = {name: color_of(BlockState.parse(name)) for name in ("red_sandstone", "red_sand", "sand", "red_wool")}
+    assert colors["red_sandstone"] not in (colors["red_wool"], colors["sand"])
+    assert colors["red_sand"] != colors["red_wool"]
 
 
 def ink(image) -> int:

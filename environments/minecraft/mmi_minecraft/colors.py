@@ -85,7 +85,7 @@ def color_of(state: BlockState) -> RGB:
     """The colour of a block; of one that is not in the table, a colour that its name decides."""
     name = state.name
     for dye in sorted(_DYES, key=len, reverse=True):
-        if name.startswith(f"{dye}_") and not any(name.startswith(f"{key}_") for key in ("red_sand",)):
+        if name.startswith(f"{dye}_") and not name.startswith("red_sand"):
             return _DYES[dye]
     for table in (_WOODS, _OTHERS):
         for part in sorted(table, key=len, reverse=True):
