@@ -17,7 +17,8 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from mmi_agent.checkpoints.files import Manifest, cache_root, check
+from mmi_agent.cache import cache_root
+from mmi_agent.checkpoints.files import Manifest, check
 from mmi_agent.errors import CheckpointError, MMIError
 from mmi_agent.models.mm_interleaved import MMInterleavedConfig, MMInterleavedModel
 

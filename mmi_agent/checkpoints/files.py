@@ -23,7 +23,6 @@ __all__ = [
     "FileRecord",
     "Manifest",
     "Source",
-    "cache_root",
     "check",
     "making",
     "read_manifest",
@@ -85,13 +84,6 @@ class Manifest(_Record):
     files: dict[str, FileRecord]
     dtype: str = ""
     weights: dict[str, str] = {}
-
-
-def cache_root() -> Path:
-    """The folder that holds converted weights: `$MMI_CACHE`, else `mmi_agent` under the XDG cache."""
-    if given := os.environ.get("MMI_CACHE"):
-        return Path(given).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mmi_agent"
 
 
 def sha256_of(path: Path, progress: Callable[[int], None] | None = None) -> str:

@@ -25,10 +25,10 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 
+from mmi_agent.cache import cache_root
 from mmi_agent.checkpoints.files import (
     MANIFEST,
     Source,
-    cache_root,
     check,
     making,
     sha256_of,

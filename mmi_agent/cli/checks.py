@@ -128,7 +128,8 @@ def _packages(extra: str) -> Check:
 
 def _weights() -> Check:
     """Checks every byte of the cached weights; none are cached before the first run."""
-    from mmi_agent.checkpoints.files import cache_root, verify
+    from mmi_agent.cache import cache_root
+    from mmi_agent.checkpoints.files import verify
 
     folders = [folder for folder in sorted(cache_root().glob("smollm2-135m-instruct*")) if folder.is_dir()]
     if not folders:

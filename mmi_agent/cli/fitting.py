@@ -20,7 +20,7 @@ def tell_fitting(name: str, *, json: bool) -> bool:
     Returns:
         Whether there is a precision in which the preset fits this machine.
     """
-    from mmi_agent.checkpoints.files import cache_root
+    from mmi_agent.cache import cache_root
     from mmi_agent.checkpoints.footprint import PRECISIONS, footprint, parameters_per_part
     from mmi_agent.cli.checks import find_room
     from mmi_agent.models.configs import preset

@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from mmi_agent.cache import cache_root
 from mmi_agent.checkpoints.converted import default_folder
-from mmi_agent.checkpoints.files import cache_root
 from mmi_agent.checkpoints.smollm2 import ensure_smollm2, load_tokenizer
 from mmi_agent.data.encoding import encode_sample
 from mmi_agent.data.readers.reader import Reader
