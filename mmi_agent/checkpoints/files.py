@@ -6,17 +6,15 @@ is interrupted and however many processes make it at once. This file knows nothi
 
 import hashlib
 import os
-import shutil
-import tempfile
-import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from mmi_agent.errors import CheckpointError
+from mmi_agent.whole_folder import making_whole
 
 __all__ = [
     "MANIFEST",
@@ -32,8 +30,6 @@ __all__ = [
 ]
 
 MANIFEST = "manifest.json"
-_UNFINISHED = ".making-"
-_ABANDONED_AFTER_S = 24 * 3600
 _CHUNK_BYTES = 1 << 22
 
 
@@ -104,25 +100,14 @@ def sha256_of(path: Path, progress: Callable[[int], None] | None = None) -> str:
 
 @contextmanager
 def making(folder: Path) -> Generator[Path]:
-    """Gives an empty folder to fill, which becomes `folder` when the block ends without an error.
-
-    If another process has put `folder` there meanwhile, its work is kept and this one's is dropped.
+    """Gives an empty folder to fill, as `making_whole` does.
 
     Raises:
         CheckpointError: If the disk is full, or the folder cannot be written.
     """
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(folder.parent)
-        with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=folder.parent, ignore_cleanup_errors=True) as scratch:
-            unfinished = Path(scratch) / folder.name
-            unfinished.mkdir()
+        with making_whole(folder) as unfinished:
             yield unfinished
-            try:
-                unfinished.replace(folder)
-            except OSError:
-                if not (folder / MANIFEST).is_file():
-                    raise
     except OSError as error:
         raise CheckpointError(f"cannot write {folder}: {error}; free some space or set MMI_CACHE") from error
 
@@ -213,11 +198,3 @@ def verify(folder: Path, progress: Callable[[int], None] | None = None) -> Manif
 
 def _again(folder: Path) -> str:
     return f"delete {folder} to have it made again"
-
-
-def _sweep(parent: Path) -> None:
-    """Removes what killed processes left behind; a day is longer than any conversion that still runs."""
-    for leftover in parent.glob(f"{_UNFINISHED}*"):
-        with suppress(FileNotFoundError):  # another process may be done with it since it was listed
-            if time.time() - leftover.stat().st_mtime > _ABANDONED_AFTER_S:
-                shutil.rmtree(leftover, ignore_errors=True)
