@@ -29,6 +29,7 @@ __all__ = [
     "holds_adapter",
     "put_on",
     "read_adapter",
+    "read_tensors",
     "save_adapter",
     "weights_fingerprint",
 ]
@@ -75,6 +76,7 @@ class AdapterManifest(_Record):
         tokens: Positions read.
         commit: Of the code, where git knew.
         figures: What came out, by name.
+        continues: The adapter whose training this one went on with, as its manifest was; None for a new one.
         files: Every other file of the folder.
         weights: Which file holds which tensor.
     """
@@ -92,6 +94,7 @@ class AdapterManifest(_Record):
     tokens: int
     commit: str | None = None
     figures: dict[str, float] = {}
+    continues: "AdapterManifest | None" = None
     files: dict[str, FileRecord] = {}
     weights: dict[str, str] = {}
 
@@ -192,7 +195,7 @@ def put_on(model: MMInterleavedModel, folder: Path) -> AdapterManifest:
             f"the adapter {folder} was trained on other weights of {manifest.preset!r} ({manifest.base[:12]}) than "
             f"these ({found[:12]}): load the weights that it was trained on, or go without it"
         )
-    tensors = _read(folder, manifest)
+    tensors = read_tensors(folder, manifest)
     parameters = dict(model.named_parameters())
     for name, tensor in tensors.items():
         if model.image_decoder is None and name.startswith(_HAND):
@@ -207,7 +210,12 @@ def put_on(model: MMInterleavedModel, folder: Path) -> AdapterManifest:
     return manifest
 
 
-def _read(folder: Path, manifest: AdapterManifest) -> dict[str, Tensor]:
+def read_tensors(folder: Path, manifest: AdapterManifest) -> dict[str, Tensor]:
+    """Reads what an adapter holds, low-rank additions last.
+
+    Raises:
+        CheckpointError: If a file cannot be read.
+    """
     try:
         tensors = {name: tensor for file in manifest.files for name, tensor in load_file(folder / file).items()}
     except (OSError, SafetensorError) as error:

@@ -20,7 +20,7 @@ from mmi_agent.models.configs import PRESETS, preset
 from mmi_agent.models.mm_interleaved import MMInterleavedConfig, MMInterleavedModel
 from mmi_agent.pictures import MemoryPictures, PictureStore
 
-__all__ = ["MMInterleaved", "converted_tokenizer"]
+__all__ = ["MMInterleaved", "converted_tokenizer", "shipped_adapter"]
 
 _VICUNA_END = "</s>"
 _TRAINED = Path(__file__).parent.parent / "checkpoints" / "trained"  # an adapter for a preset, by its name
@@ -148,10 +148,10 @@ class MMInterleaved:
         return cls(name=name, model=model, tokenizer=tokenizer, sees=True, fingerprint=fingerprint)
 
     def _with_adapter(self, folder: Path) -> "MMInterleaved":
-        shipped = _TRAINED / self.name
-        is_second = folder != shipped and holds_adapter(shipped) and not fits(self.model, folder)
+        shipped = shipped_adapter(self.name)
+        is_second = shipped is not None and folder != shipped and not fits(self.model, folder)
         loaded = self
-        for each in (shipped, folder) if is_second else (folder,):  # trained on top of what comes trained
+        for each in (shipped, folder) if shipped and is_second else (folder,):  # trained on top of what comes trained
             manifest = put_on(loaded.model, each)
             files = sorted(record.sha256 for record in manifest.files.values())
             fingerprint = hashlib.sha256(repr((loaded.fingerprint, files)).encode()).hexdigest()
@@ -199,9 +199,15 @@ def converted_tokenizer(folder: Path) -> Tokenizer:
     return Tokenizer(load_converted_tokenizer(folder), end_of_turn=_VICUNA_END)
 
 
+def shipped_adapter(preset: str) -> Path | None:
+    """The folder of the trained weights that come with a preset; None where it has none."""
+    folder = _TRAINED / preset
+    return folder if holds_adapter(folder) else None
+
+
 def _adapter_and_source(name: str, weights: str | None) -> tuple[Path | None, str | None]:
     """What `weights` means for a preset: the adapter to put on, and where language weights come from."""
-    shipped = _TRAINED / name if holds_adapter(_TRAINED / name) else None
+    shipped = shipped_adapter(name)
     if weights is None or weights == "base":
         return (None if weights else shipped), None
     if holds_adapter(Path(weights)):

@@ -10,11 +10,19 @@ from typing import NamedTuple
 import torch
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from mmi_agent.checkpoints.adapters import AdapterManifest, Dataset, holds_adapter, save_adapter, weights_fingerprint
+from mmi_agent.checkpoints.adapters import (
+    AdapterManifest,
+    Dataset,
+    holds_adapter,
+    read_adapter,
+    read_tensors,
+    save_adapter,
+    weights_fingerprint,
+)
 from mmi_agent.data.mixing import Mixture, parse_weighted
 from mmi_agent.data.readers import Reader, fingerprint, open_data
 from mmi_agent.errors import CheckpointError, ConfigError
-from mmi_agent.inference.loading import MMInterleaved
+from mmi_agent.inference.loading import MMInterleaved, shipped_adapter
 from mmi_agent.training.checkpoint import latest, load
 from mmi_agent.training.log import read_log
 from mmi_agent.training.recipes import Recipe, recipe
@@ -35,7 +43,8 @@ class RunSettings(BaseModel):
 
     Attributes:
         preset: The model.
-        weights: Where its language weights come from; see `MMInterleaved.from_pretrained`.
+        weights: As `MMInterleaved.from_pretrained` takes it. An adapter whose LoRA is the recipe's is gone on with:
+            it starts where that one ended, and ends as one adapter. So is the one that comes with the preset.
         recipe: The recipe's name.
         also: Parts that are trained besides.
         rank: Of LoRA; None for the recipe's.
@@ -55,6 +64,7 @@ class RunSettings(BaseModel):
         checkpoint_layers: See `Plan`.
         shard: See `Plan`.
         datasets: What was found of the data.
+        continues: The manifest of the adapter that is gone on with.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -80,6 +90,7 @@ class RunSettings(BaseModel):
     checkpoint_layers: bool = False
     shard: bool = False
     datasets: tuple[Dataset, ...] = ()
+    continues: AdapterManifest | None = None
 
     def make_recipe(self) -> Recipe:
         """The recipe with what was asked to be different.
@@ -96,6 +107,11 @@ class RunSettings(BaseModel):
         if self.learning_rate is not None:
             made = replace(made, learning_rate=self.learning_rate)
         return made if self.picture_weight is None else replace(made, picture_weight=self.picture_weight)
+
+
+class _Earlier(NamedTuple):
+    folder: Path
+    manifest: AdapterManifest
 
 
 class _Opened(NamedTuple):
@@ -123,14 +139,13 @@ def begin(settings: RunSettings, folder: Path, *, progress: Callable[[str], None
     """
     say = progress or _silent
     made = settings.make_recipe()
-    if settings.weights is not None and holds_adapter(Path(settings.weights)):
-        raise ConfigError(
-            f"{settings.weights} was trained on top of {settings.preset!r} already: go on with its run (--resume), or "
-            f"train anew on all data"
-        )
+    earlier = _earlier_adapter(settings, made)
     say(f"loading {settings.preset}")
     draws = made.picture_weight > 0
-    loaded = MMInterleaved.from_pretrained(settings.preset, draws=draws, weights=settings.weights, progress=progress)
+    weights = "base" if earlier else settings.weights
+    loaded = MMInterleaved.from_pretrained(settings.preset, draws=draws, weights=weights, progress=progress)
+    if earlier:
+        say(f"going on with {earlier.folder}, {earlier.manifest.steps} steps")
     say("reading the data")
     opened = _open(settings, look=loaded.sees if settings.look is None else settings.look)
     readers = [each.reader for each in opened]
@@ -160,9 +175,11 @@ def begin(settings: RunSettings, folder: Path, *, progress: Callable[[str], None
         supply=supply,
         folder=folder,
         held_back=supply.held_back(readers, most=_HELD_BACK_SAMPLES),
+        start=read_tensors(earlier.folder, earlier.manifest) if earlier else {},
     )
     if trainer.processes.leads:
-        _write_settings(settings.model_copy(update={"datasets": tuple(map(_dataset, opened))}), folder)
+        found = {"datasets": tuple(map(_dataset, opened)), "continues": earlier.manifest if earlier else None}
+        _write_settings(settings.model_copy(update=found), folder)
     return trainer
 
 
@@ -208,8 +225,27 @@ def export(folder: Path, out: Path, *, half: bool = False) -> AdapterManifest:
         tokens=found.state.counters.tokens,
         commit=_commit(),
         figures=_figures(folder, found.state.step),
+        continues=settings.continues,
     )
     return save_adapter(out, found.weights, manifest, dtype=torch.bfloat16 if half else torch.float32)
+
+
+def _earlier_adapter(settings: RunSettings, made: Recipe) -> _Earlier | None:
+    """The adapter that a run goes on with: the one that was given, or the preset's where its LoRA is the recipe's."""
+    given = Path(settings.weights) if settings.weights is not None else None
+    folder = shipped_adapter(settings.preset) if given is None else given
+    if folder is None or not holds_adapter(folder):
+        return None
+    manifest = read_adapter(folder)
+    lora = TypeAdapter(Recipe).dump_python(made, mode="json")["lora"]
+    if lora and manifest.recipe.get("lora") == lora:
+        return _Earlier(folder, manifest)
+    if given is not None:
+        raise ConfigError(
+            f"{given} was trained with LoRA {manifest.recipe.get('lora')}, this recipe has {lora}: only the same is "
+            f"gone on with (--recipe lora, --rank); or train anew on all data"
+        )
+    return None
 
 
 def _open(settings: RunSettings, *, look: bool) -> list[_Opened]:

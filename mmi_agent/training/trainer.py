@@ -27,7 +27,7 @@ from mmi_agent.training.checkpoint import Counters, RunState, latest, load, save
 from mmi_agent.training.held_back import HeldBack, judge
 from mmi_agent.training.log import Log
 from mmi_agent.training.objective import Costs, Counts, Objective, checkpoint_layers, count, draw_noise, share
-from mmi_agent.training.parameters import find_learners, make_optimizer, prepare
+from mmi_agent.training.parameters import Learners, find_learners, make_optimizer, prepare
 from mmi_agent.training.processes import Processes, copy_into, join, whole
 from mmi_agent.training.recipes import Recipe
 from mmi_agent.training.supply import Portion, Supply
@@ -119,6 +119,7 @@ class Trainer:
         supply: Its data.
         folder: Where log and checkpoints go.
         held_back: Batches of samples that are not trained on.
+        start: What learns starts as this, by the names that it is saved under; what is not in it, as in the model.
         processes: The processes of the run; None joins those that were started together.
 
     Raises:
@@ -137,6 +138,7 @@ class Trainer:
         supply: Supply,
         folder: Path,
         held_back: Sequence[Batch] = (),
+        start: Mapping[str, Tensor] | None = None,
         processes: Processes | None = None,
     ) -> None:
         self.recipe, self.plan, self.supply, self.folder = recipe, plan, supply, folder
@@ -149,9 +151,10 @@ class Trainer:
             data=supply.fingerprint,
             base=base,
             processes=self.processes.size,
-            plan=_deciding(recipe, plan),
+            plan=_deciding(recipe, plan, start or {}),
         )
         prepare(model, recipe, seed=plan.seed)
+        _start_as(find_learners(model, recipe), start or {})
         model.to(self.processes.device)
         if plan.checkpoint_layers:
             checkpoint_layers(model)
@@ -361,9 +364,30 @@ class Trainer:
         return state
 
 
-def _deciding(recipe: Recipe, plan: Plan) -> dict[str, JsonValue]:
+def _start_as(learners: Learners, start: Mapping[str, Tensor]) -> None:
+    for name, tensor in start.items():
+        parameter = learners.parameters.get(name)
+        if parameter is None or parameter.shape != tensor.shape:
+            raise ConfigError(
+                f"what is gone on with has {name} of {tuple(tensor.shape)}, and this recipe trains no such"
+            )
+        parameter.data.copy_(tensor)
+
+
+def _deciding(recipe: Recipe, plan: Plan, start: Mapping[str, Tensor]) -> dict[str, JsonValue]:
     """What decides the curve of a run besides data, weights and processes, as JSON gives it back."""
-    return json.loads(json.dumps({"recipe": asdict(recipe), "steps": plan.steps, "seed": plan.seed}))
+    told = {"recipe": asdict(recipe), "steps": plan.steps, "seed": plan.seed, "start": _digest(start)}
+    return json.loads(json.dumps(told))
+
+
+def _digest(start: Mapping[str, Tensor]) -> str | None:
+    if not start:
+        return None
+    digest = hashlib.sha256()
+    for name, tensor in sorted(start.items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def _refuse_other(folder: Path, found: RunState, asked: RunState) -> None:

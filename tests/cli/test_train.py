@@ -47,6 +47,20 @@ def test_from_data_to_better_weights(lines, tmp_path):
     better, bare = (MMInterleaved.from_pretrained("tiny", weights=each) for each in (str(weights), "base"))
     assert better.fingerprint != bare.fingerprint
 
+    on = ("train", "--preset", "tiny", "--data", lines, "--batch-tokens", 256, "--weights", weights, "--lr", 0.01)
+    code, said = mmi(*on, "--out", tmp_path / "on", "--steps", 2)
+    assert code == 0 and "going on with" in said, said
+    first = [json.loads(line)["text_loss"] for line in log.splitlines() if "text_loss" in line]
+    went_on = json.loads((tmp_path / "on" / "log.jsonl").read_text().splitlines()[0])["text_loss"]
+    assert went_on < first[0] - 0.5 * (first[0] - first[-1]), "it starts where the other run ended"
+    adapter = tmp_path / "on" / "adapter"
+    both = json.loads((adapter / "manifest.json").read_text())
+    assert (both["base"], both["continues"]["steps"]) == (manifest["base"], 8), "one adapter, for the bare preset"
+    assert MMInterleaved.from_pretrained("tiny", weights=str(adapter)).fingerprint != better.fingerprint
+    code, said = mmi(*on, "--out", tmp_path / "other", "--steps", 2, "--rank", 4)
+    assert code == 1 and "only the same is gone on with" in said, said
+    assert not (tmp_path / "other").exists()
+
 
 @pytest.mark.parametrize(
     ("arguments", "said"),

@@ -63,8 +63,8 @@ def test_a_run_is_what_its_policy_read_and_wrote_token_for_token(
 
 
 def test_what_was_decided_is_learnt_and_what_was_refused_is_only_read(tmp_path: Path) -> None:
-    record(tmp_path / "run")
-    sample = only(tmp_path / "run")
+    record(tmp_path / "run", [*CALLS[:4], ("finish", {"answer": "A fig."})])
+    sample = only(tmp_path / "run", runs="all")
     learnt = [part.content for part in sample.parts if part.learnt]
     texts = "".join(content if isinstance(content, str) else "|" for content in learnt)
     assert all(isinstance(content, (str, Special)) for content in learnt)
@@ -72,25 +72,26 @@ def test_what_was_decided_is_learnt_and_what_was_refused_is_only_read(tmp_path: 
         'The first word.\n{"tool":"press","arguments":{"mark":"button olive [1]"}}',
         '\n{"tool":"scroll","arguments":{"rows":1}}',
         f'{SAID}\n{{"tool":"type_text","arguments":{{"text":"fig"}}}}',
-        '\n{"tool":"send","arguments":{}}',
-        'The task is done.\n{"tool":"finish","arguments":{"answer":"Done."}}',
+        '\n{"tool":"finish","arguments":{"answer":"A fig."}}',
         "",
     ]
     assert any(isinstance(part.content, str) and '"mark":99' in part.content for part in sample.parts)
 
 
-def test_who_stopped_is_shown_as_they_did_it_and_who_was_stopped_learns_to_stop(tmp_path: Path) -> None:
-    said = {"answer": "It is a fig."}
-    record(tmp_path / "stopped" / "run", [("scroll", {"rows": 1}), ("finish", said)])
-    record(tmp_path / "was-stopped" / "run")
-    stopped, was_stopped = (
-        "".join(part.content for part in only(folder, runs="all").parts if isinstance(part.content, str))
-        for folder in (tmp_path / "stopped", tmp_path / "was-stopped")
-    )
-    assert stopped.count('{"tool":"finish"') == was_stopped.count('{"tool":"finish"') == 1
-    assert stopped.rstrip().endswith('{"tool":"finish","arguments":{"answer":"It is a fig."}}')
-    outcome = was_stopped.rindex("Outcome: done.")
-    assert outcome < was_stopped.index('{"tool":"finish"'), "it stops after it has seen what came of its last call"
+def test_one_of_four_who_were_stopped_learns_to_stop(tmp_path: Path) -> None:
+    for number in range(24):
+        record(tmp_path / str(number), [("type_text", {"text": "fig"}), ("send", {})])
+    texts = [
+        "".join(part.content for part in sample.parts if isinstance(part.content, str))
+        for sample in open_data(tmp_path, look=False)
+        if isinstance(sample, Sample)
+    ]
+    assert len(texts) == 24
+    stopping = [text for text in texts if '{"tool":"finish"' in text]
+    assert 0 < len(stopping) < 16  # each of 24 with a chance of a quarter: else less than once in a thousand
+    for text in stopping:
+        assert text.rindex("Outcome: done.") < text.index('{"tool":"finish"'), "it has seen what came of its last call"
+        assert text.rstrip().endswith('The task is done.\n{"tool":"finish","arguments":{"answer":"Done."}}')
 
 
 def broken(folder: Path, **options: Any) -> str:

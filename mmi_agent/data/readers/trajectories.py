@@ -1,7 +1,8 @@
 """Recorded runs as samples: of each run what its policy read and wrote by the last step, the calls to be learnt.
 
 Calls that failed or were refused are read and not learnt. A world that ends its runs by itself, as test pages do, shows
-nobody how to stop: where it judged that the task is done, the call that says so is added and learnt.
+nobody how to stop: of runs that it judged done, one in four gets the call that says so, to be learnt. If all had it,
+it would be the likeliest thing after any call: where nothing shows what is left to do, the model would stop too early.
 
 A run whose file was edited, whose pictures are missing or changed, or that did not succeed is broken: it says why.
 """
@@ -27,6 +28,7 @@ from mmi_agent.types import Effect, Outcome, Picture, Text, ToolCall
 __all__ = ["TRAJECTORY", "Runs", "Trajectories", "find_runs", "run_context"]
 
 TRAJECTORY = "trajectory.jsonl"
+_SAYS_DONE = 4  # one run in so many
 
 Runs = Literal["successful", "finished", "all"]
 """Which runs are learnt from: those with a verdict of success; those that ended as finished and were not judged to
@@ -79,7 +81,7 @@ def find_runs(folder: Path) -> Iterator[Path]:
 def run_context(run: Trajectory) -> Context:
     """All that the policy knew when the run was over: the steps that stood in its last prompt, and the last step.
 
-    Where the world ended the run with success, one more step says so, about the last sight of it.
+    Where the world ended the run with success, in one run of four one more step says so, about the last sight of it.
 
     Raises:
         DataError: If the run has no step.
@@ -117,9 +119,10 @@ def _past_step(step: Step) -> PastStep:
 def _said_done(run: Trajectory) -> Iterator[PastStep]:
     ended_by_itself = run.steps[-1].intent.call is None or run.steps[-1].intent.call.name != FINISH.name
     may_say_so = any(tool.name == FINISH.name for tool in run.start.tools)
-    if run.end and run.end.observation and run.verdict and run.verdict.success and ended_by_itself and may_say_so:
+    seen = run.end.observation if run.end and int(run.end.previous[:8], 16) % _SAYS_DONE == 0 else None
+    if seen and run.verdict and run.verdict.success and ended_by_itself and may_say_so:
         yield PastStep(
-            observation=run.end.observation,
+            observation=seen,
             blocks=(Text(text="The task is done."),),
             call=ToolCall(name=FINISH.name, arguments={"answer": "Done."}),
             outcome=Outcome(),
