@@ -1,8 +1,4 @@
-"""Calls as a model reads and writes them: an element is named as the screen lists it, as in "button Ok [3]".
-
-A small model copies a name well and looks up a number badly. So where a tool wants the mark of an element, the model
-writes the element's whole label, of those that there are; its mark is read off the end.
-"""
+"""Calls as a model writes them: of the elements on the screen by their labels, and read back into marks."""
 
 import json
 import re
@@ -11,22 +7,13 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from mmi_agent.calls import element_label, refers_to_element
 from mmi_agent.errors import PolicyError
 from mmi_agent.inference.grammar import CallSchema
 from mmi_agent.tool import Tool, fitting_marks, parameters
 from mmi_agent.types import Element, Observation, ToolCall
 
-__all__ = ["call_schemas", "call_text", "element_label", "element_line", "parse_labels"]
-
-_MAX_NAME = 120  # characters
-
-
-def element_label(element: Element) -> str:
-    """What an element is called: its role, its name in one line, its mark."""
-    name = " ".join(element.name.split())
-    if len(name) > _MAX_NAME:
-        name = f"{name[:_MAX_NAME]}…"
-    return " ".join(filter(None, (element.role, name, f"[{element.mark}]")))
+__all__ = ["call_schemas", "element_line", "fields_of", "parse_labels"]
 
 
 def element_line(element: Element) -> str:
@@ -57,26 +44,14 @@ def call_schemas(tools: Sequence[Tool], observation: Observation) -> list[CallSc
     return schemas
 
 
-def call_text(call: ToolCall, tools: Sequence[Tool], observation: Observation) -> str:
-    """A call as the model writes it, about what it saw."""
-    fields = _fields(call, tools)
-
-    def written(name: str, value: JsonValue) -> JsonValue:
-        element = observation.element(value) if isinstance(value, int) and _refers(fields.get(name)) else None
-        return element_label(element) if element else value
-
-    arguments = {name: written(name, value) for name, value in call.arguments.items()}
-    return json.dumps({"tool": call.name, "arguments": arguments}, ensure_ascii=False, separators=(",", ":"))
-
-
 def parse_labels(call: ToolCall, tools: Sequence[Tool]) -> ToolCall:
     """The call that a model wrote, with marks in place of labels.
 
     Raises:
         PolicyError: If something else stands where a label must.
     """
-    fields = _fields(call, tools)
-    arguments = {n: _mark(value) if _refers(fields.get(n)) else value for n, value in call.arguments.items()}
+    fields = fields_of(call, tools)
+    arguments = {n: _mark(value) if refers_to_element(fields.get(n)) else value for n, value in call.arguments.items()}
     return call.model_copy(update={"arguments": arguments})
 
 
@@ -89,13 +64,10 @@ def _mark(value: JsonValue) -> JsonValue:
     return int(found[1])
 
 
-def _fields(call: ToolCall, tools: Sequence[Tool]) -> dict[str, Any]:
+def fields_of(call: ToolCall, tools: Sequence[Tool]) -> dict[str, Any]:
+    """The JSON schemas of the arguments of a call's tool, by name; none of a tool that there is not."""
     tool = next((tool for tool in tools if tool.name == call.name), None)
     return {} if tool is None else parameters(tool).get("properties", {})
-
-
-def _refers(field: Any) -> bool:
-    return field is not None and fitting_marks(field, ()) is not None
 
 
 def _quoted(text: str) -> str:

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from mmi_agent.inference.calls import call_text, element_line
+from mmi_agent.calls import call_text
+from mmi_agent.inference.calls import element_line, fields_of
 from mmi_agent.inference.document import PictureUnit, Unit
 from mmi_agent.inference.tokenizer import END_OF_TURN, START_OF_TURN, Tokenizer
 from mmi_agent.policy import Context, PastStep
@@ -209,7 +210,7 @@ def _letters(text: str) -> str:
 def _decided(step: PastStep, tools: Sequence[Tool]) -> Iterator[str]:
     yield " ".join(" ".join(block.text.split()) for block in step.blocks if isinstance(block, Text))
     yield "\n"
-    yield call_text(step.call, tools, step.observation) if step.call else ""
+    yield call_text(step.call, fields_of(step.call, tools), step.observation) if step.call else ""
 
 
 def _tool_line(tool: Tool) -> str:

@@ -145,6 +145,7 @@ class ChatModelPolicy:
 def _conversation(context: Context, *, look: bool) -> list[BaseMessage]:
     task = [f"Task: {context.instruction}"]
     task += [f"Remembered (data): {json.dumps(memory.text, ensure_ascii=False)}" for memory in context.memories]
+    task += [f"Worked example (data): {json.dumps(example.text, ensure_ascii=False)}" for example in context.examples]
     messages: list[BaseMessage] = [SystemMessage(_RULES), HumanMessage("\n".join(task))]
     for step in context.steps:
         messages += [_screen(step.observation, context.pictures, look=look), *_past(step)]

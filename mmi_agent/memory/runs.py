@@ -10,15 +10,16 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mmi_agent.agent.trajectory import Intent, Step, ToolRecord, Trajectory
+from mmi_agent.calls import call_text, element_label
 from mmi_agent.memory.items import MemoryItem, Source
-from mmi_agent.tool import ASK_USER, FINISH, fitting_marks
-from mmi_agent.types import Element, Observation
+from mmi_agent.tool import ASK_USER, FINISH
+from mmi_agent.types import Observation
 
 __all__ = ["items_of", "situation"]
 
 _SHOWN = 12  # elements of a screen that an example lists
 _CUE = 24  # elements of a screen that it is found by
-_NAME = 60  # characters of an element's name
+_NAME = 60  # characters of an element's name, for that
 
 
 def items_of(run: Trajectory) -> list[MemoryItem]:
@@ -108,21 +109,7 @@ def _told(step: Step, tools: Iterable[ToolRecord]) -> Iterator[str]:
     shown = list(intent.observation.actionable[:_SHOWN])
     if intent.target and intent.target not in shown:
         shown.append(intent.target)
-    yield f"Screen: {'; '.join(map(_label, shown))}"
-    schemas = {tool.name: tool.parameters for tool in tools}
-    fields: dict[str, Any] = schemas.get(intent.call.name, {}).get("properties", {})
-    arguments = {
-        name: _label(intent.target)
-        if intent.target and value == intent.target.mark and fitting_marks(fields.get(name, {}), ()) is not None
-        else value
-        for name, value in intent.call.arguments.items()
-    }
-    yield json.dumps({"tool": intent.call.name, "arguments": arguments}, ensure_ascii=False, separators=(",", ":"))
+    yield f"Screen: {'; '.join(map(element_label, shown))}"
+    schema = next((tool.parameters for tool in tools if tool.name == intent.call.name), dict[str, Any]())
+    yield call_text(intent.call, schema.get("properties", {}), intent.observation)
     yield f"Outcome: {result.outcome.status}. {result.outcome.text}".strip()
-
-
-def _label(element: Element) -> str:
-    name = " ".join(element.name.split())
-    return " ".join(
-        filter(None, (element.role, name if len(name) <= _NAME else f"{name[:_NAME]}…", f"[{element.mark}]"))
-    )

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from mmi_agent import Text, ToolCall
+from mmi_agent.calls import call_text
 from mmi_agent.data.readers import open_data
 from mmi_agent.data.sample import Broken, Sample
-from mmi_agent.inference.calls import call_text
 from mmi_agent.inference.prompts import ChatPrompt, Special, encode_content
 from mmi_agent.inference.tokenizer import Tokenizer
 from mmi_agent.testing import EchoEnvironment, ScriptedPolicy
@@ -54,7 +54,7 @@ def test_a_run_is_what_its_policy_read_and_wrote_token_for_token(
     assert units[: len(read)] == read
     call = ToolCall(name="send", arguments={})
     written = [
-        *tokenizer.encode(f"\n{call_text(call, last.tools, last.observation)}"),
+        *tokenizer.encode(f"\n{call_text(call, {}, last.observation)}"),
         tokenizer.end_of_turn,
         *tokenizer.encode("\n"),
     ]
