@@ -36,8 +36,9 @@ _DISABLED_FEATURES = (
     "AvoidUnnecessaryBeforeUnloadCheckSync",
     "AvoidCorsURLLoaderRestartOnRedirect",
 )
+_FLAT = ("--disable-gpu",)  # there is none to rely on; software rendering is the same everywhere
+_WITH_3D = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")  # so it is here
 _FLAGS = (
-    "--disable-gpu",  # there is none to rely on; software rendering is the same everywhere
     "--disable-quic",  # UDP would go around the gate
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",  # so would WebRTC
     "--disable-background-networking",
@@ -93,16 +94,19 @@ class Chromium:
     When this process dies, however it dies, Playwright's driver loses its pipe, ends the browser and deletes its
     profile.
 
+    Args:
+        with_3d: Whether pages can draw in three dimensions (WebGL), in software.
+
     Raises:
         MissingDependencyError: If Playwright or a browser is missing; says what to install.
         EnvironmentFailure: If the browser does not start.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_3d: bool = False) -> None:
         path = find_chromium()
         self.background = Background()
         try:
-            self._running = self.background.run(_start(path), timeout_s=_START_TIMEOUT_S)
+            self._running = self.background.run(_start(path, with_3d=with_3d), timeout_s=_START_TIMEOUT_S)
         except TimeoutError as error:
             self.background.close()
             raise EnvironmentFailure(f"Chromium did not start within {_START_TIMEOUT_S} s") from error
@@ -117,13 +121,13 @@ class Chromium:
         return self._running.browser
 
 
-async def _start(path: str) -> _Running:
+async def _start(path: str, *, with_3d: bool) -> _Running:
     playwright = await async_playwright().start()
     try:
         browser = await playwright.chromium.launch(
             executable_path=path,
             headless=True,
-            args=_FLAGS,
+            args=(*_FLAGS, *(_WITH_3D if with_3d else _FLAT)),
             chromium_sandbox=os.geteuid() != 0,  # as root it does not start with it; as anyone else it stays on
             handle_sigint=False,  # Ctrl-C is for the agent, which closes the browser when it has written its last line
             handle_sigterm=False,

@@ -30,6 +30,7 @@ export async function walk (bot, { position, within_blocks: near, limit_s: timeo
     bot.clearControlStates()
   }
   await settle(bot)
+  if (!near) await center(bot)
 }
 
 // Jumps and puts a block under the feet.

@@ -4,7 +4,7 @@ import { Refusal, within } from './lines.mjs'
 import { need } from './modules.mjs'
 import { FACES, YAW, placed } from './placement.mjs'
 import { blockAt, eyesOf, text } from './senses.mjs'
-import { describe, parse } from './states.mjs'
+import { describe, parse, propertiesOf } from './states.mjs'
 
 const { Vec3 } = need('vec3')
 const items = need('prismarine-item')
@@ -25,11 +25,24 @@ export async function look (bot, { position }) {
 
 export async function place (bot, { position, block, item }) {
   const before = blockAt(bot, position)
+  if (doubles(bot, before, parse(block))) return await double(bot, position, before, item)
   if (!REPLACED.test(before.name)) throw new Refusal(`${before.name} is in the way at ${text(position)}: dig it first`)
   if (inBody(bot, position, bot.registry.blocksByName[parse(block).name])) throw new Refusal(`you stand at ${text(position)}: move away first`)
   const click = findClick(bot, position, parse(block), item)
   await hold(bot, item)
   return await put(bot, position, click)
+}
+
+function doubles (bot, before, wanted) {
+  return before.name === wanted.name && wanted.properties.type === 'double' && propertiesOf(bot.registry.blocks[before.type], before.stateId).type !== 'double'
+}
+
+// Makes a slab double by another one of its kind.
+async function double (bot, position, reference, item) {
+  const face = propertiesOf(bot.registry.blocks[reference.type], reference.stateId).type === 'bottom' ? 'up' : 'down'
+  await hold(bot, item)
+  const way = reference.position.offset(0.5, 0.5, 0.5).minus(eyesOf(bot))
+  return await put(bot, position, { face, step: FACES[face], reference, cursor: [0.5, 0.5, 0.5], ...looksAlong(way) })
 }
 
 // A click on a block beside the position that gives the block its state: the way to look, the face, and the spot on it.
@@ -72,13 +85,17 @@ function clicks (bot, { face, step, reference }) {
     const cursor = step[1] ? [a, step[1] / 2 + 0.5, b] : step[0] ? [step[0] / 2 + 0.5, b, a] : [a, b, step[2] / 2 + 0.5]
     const spot = reference.position.offset(...cursor)
     const way = spot.minus(eyes)
-    const natural = { yaw: (360 - Math.atan2(way.x, way.z) * 180 / Math.PI) % 360, pitch: -Math.asin(way.y / way.norm()) * 180 / Math.PI }
+    const natural = looksAlong(way)
     const hidden = way.dot(new Vec3(...step)) > 0 ? 1 : 0
     const turned = Object.values(YAW).flatMap((yaw) => [0, 80, -80].map((pitch) => ({ yaw, pitch, trouble: 2 + Math.abs(pitch) / 80 })))
     return [{ ...natural, trouble: 0 }, ...turned].map((looks) => ({
       face, step, reference, cursor, away: way.norm(), ...looks, trouble: looks.trouble + 4 * hidden
     }))
   })
+}
+
+function looksAlong (way) {
+  return { yaw: (360 - Math.atan2(way.x, way.z) * 180 / Math.PI) % 360, pitch: -Math.asin(way.y / way.norm()) * 180 / Math.PI }
 }
 
 function fits (bot, item, wanted, click) {

@@ -8,6 +8,8 @@ const mineflayer = need('mineflayer')
 const { pathfinder } = need('mineflayer-pathfinder')
 const versions = need('minecraft-data').versions.pc
 
+const MODES = ['survival', 'creative', 'adventure', 'spectator']
+
 export async function join ({ host, port, username, version, limit_s: timeout }) {
   const found = await ask(host, port, timeout)
   const speaks = versionOf(found, version, `${host}:${port}`)
@@ -48,6 +50,9 @@ async function enter (options, timeout) {
     bot._client.once('encryption_begin', () => resolve(kicked('online mode', options.username)))
   })
   gone.then((why) => { bot.gone ??= why })
+  bot._client.on('game_state_change', ({ reason, gameMode }) => { // by its name since 1.20.5, which mineflayer does not know
+    if (reason === 'change_game_mode') bot.game.gameMode = MODES[gameMode]
+  })
   bot.loadPlugin(pathfinder)
   const spawned = new Promise((resolve) => bot.once('spawn', resolve))
   const refused = gone.then((why) => { throw new Lost(`${options.host}:${options.port} did not let ${options.username} in: ${why}`) })

@@ -21,10 +21,18 @@ export function practice (server) {
     if (OPENED.test(block.name)) server.onBlockInteraction(block.name, (touched) => openOrClose(server, touched))
   }
   server.on('newPlayer', (player) => {
+    player.setGameMode = (mode) => setGameMode(server, player, mode)
+    player.on('spawned', () => player.setGameMode(player.gameMode)) // newer versions are told another one when they log in
     player._client.prependListener('block_place', (packet) => { player.clicked = packet })
     player.on('dug', ({ position, block }) => removeOtherHalf(server, player.world, position, block))
   })
   crafting(server)
+}
+
+function setGameMode (server, player, gameMode) {
+  const named = JSON.stringify(server.registry.protocol.play.toClient.types.packet_game_state_change).includes('change_game_mode')
+  player.gameMode = gameMode
+  player._client.write('game_state_change', { reason: named ? 'change_game_mode' : 3, gameMode })
 }
 
 async function putDown (server, { player, item, placedPosition, referencePosition }) {

@@ -41,7 +41,7 @@ function entities (bot) {
   return near.slice(0, 40).map((each) => ({
     id: each.id,
     kind: each.type === 'player' ? 'player' : each.name === 'item' ? 'item' : 'mob',
-    name: each.username ?? droppedItem(each) ?? each.name ?? each.type,
+    name: each.username ?? droppedItem(each) ?? each.name ?? each.type ?? 'unknown',
     position: round([each.position.x, each.position.y, each.position.z]),
     width: each.width || 0.3,
     height: each.height || 0.3

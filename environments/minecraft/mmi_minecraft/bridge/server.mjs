@@ -115,7 +115,7 @@ async function fill ({ low, high, block }) {
   const stateId = stateIdOf(server.registry, name, properties)
   for (let y = low[1]; y <= high[1]; y++) {
     for (let z = low[2]; z <= high[2]; z++) {
-      for (let x = low[0]; x <= high[0]; x++) await server.setBlock(server.overworld, new Vec3(x, y, z), stateId)
+      for (let x = low[0]; x <= high[0]; x++) await change(new Vec3(x, y, z), stateId)
     }
   }
   return cells
@@ -130,8 +130,15 @@ function counted (low, high) {
 async function set ({ blocks }) {
   for (const [position, block] of blocks) {
     const { name, properties } = parse(block)
-    await server.setBlock(server.overworld, new Vec3(...position), stateIdOf(server.registry, name, properties))
+    await change(new Vec3(...position), stateIdOf(server.registry, name, properties))
   }
+}
+
+// Changes a block without the updates of its neighbours, which flying-squid sorts anew with each.
+async function change (location, stateId) {
+  if (await server.overworld.getBlockStateId(location) === stateId) return
+  await server.overworld.setBlockStateId(location, stateId)
+  for (const player of server.players) player._client.write('block_change', { location, type: stateId })
 }
 
 async function surface ({ x, z }) {

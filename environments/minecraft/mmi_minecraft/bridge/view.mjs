@@ -2,15 +2,16 @@
 
 import { createServer } from 'node:http'
 import { once } from 'node:events'
+import { dirname, join } from 'node:path'
 import { Misuse, within } from './lines.mjs'
 import { need } from './modules.mjs'
 
 const express = need('express')
 const { Server } = need('socket.io')
 const { WorldView } = need('prismarine-viewer').viewer
-const { setupRoutes } = need('prismarine-viewer/lib/common')
 const { getVersion } = need('prismarine-viewer/viewer/lib/version')
 
+const PAGE = join(dirname(need.resolve('prismarine-viewer')), 'public')
 const FLUSH_S = 5
 
 export class View {
@@ -20,7 +21,7 @@ export class View {
     this.distance = distance
     this.sockets = new Set()
     const app = express()
-    setupRoutes(app)
+    app.use(express.static(PAGE))
     this.http = createServer(app)
     this.io = new Server(this.http)
     this.io.on('connection', (socket) => this.show(socket))

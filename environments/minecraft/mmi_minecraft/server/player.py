@@ -239,18 +239,20 @@ class Player:
 
     # doing
 
-    def place(self, at: Position, block: BlockState, item: str) -> BlockState:
+    def place(self, at: Position, block: BlockState | str, item: str) -> BlockState:
         """Puts a block down by hand.
 
         Args:
             at: The cell.
-            block: What it is to be; what no click decides (how fences join) is the server's.
+            block: What it is to be. What no click decides (how fences join) is the server's, and so is what a text
+                leaves out.
             item: What is put down for it.
 
         Returns:
             What stands there now.
         """
-        return state_of(self._ask("place", position=at, block=block.full, item=item))
+        wanted = block if isinstance(block, str) else block.full
+        return state_of(self._ask("place", position=at, block=wanted, item=item))
 
     def dig(self, at: Position) -> str:
         """Digs a block away, with the tool that is quickest; returns its name."""
