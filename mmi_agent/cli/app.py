@@ -6,7 +6,7 @@ from mmi_agent.cli.chat import chat
 from mmi_agent.cli.data import check_data, show_data
 from mmi_agent.cli.demos import collect_demos, list_demos
 from mmi_agent.cli.doctor import doctor
-from mmi_agent.cli.environments import list_environments
+from mmi_agent.cli.environments import list_environments, start_world
 from mmi_agent.cli.errors import guarded
 from mmi_agent.cli.evaluate import evaluate
 from mmi_agent.cli.generate import generate
@@ -84,6 +84,7 @@ _demos.command("collect")(guarded(collect_demos))
 _demos.command("list")(guarded(list_demos))
 app.add_typer(_env, name="env")
 _env.command("list")(guarded(list_environments))
+_env.command("up")(guarded(start_world))
 app.add_typer(_memory, name="memory")
 _memory.command("list")(guarded(list_items))
 _memory.command("show")(guarded(show_item))

@@ -32,6 +32,7 @@ _COMMANDS = (
     "demos collect",
     "demos list",
     "env list",
+    "env up",
     "minecraft plan",
     "minecraft convert",
     "memory list",

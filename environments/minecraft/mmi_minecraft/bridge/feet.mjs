@@ -8,15 +8,20 @@ import { blockAt, text } from './senses.mjs'
 const { Vec3 } = need('vec3')
 const { Movements, goals } = need('mineflayer-pathfinder')
 
+const THINK_S = 3
+const PASSED = /(_door|_gate|_trapdoor|_carpet|ladder|scaffolding|_slab|snow|farmland|dirt_path|_bed)$/
+const HOLDS = /^(water|ladder|vine|scaffolding)$/
 const STEP = 0.45 // blocks in one tick of flight
 
 // Walks until the feet are in a cell, or within so many blocks of it. Nothing is dug or placed on the way.
 export async function walk (bot, { position, within_blocks: near, limit_s: timeout }) {
-  blockAt(bot, position)
+  if (near) blockAt(bot, position)
+  else checkStand(bot, position)
   stopFlying(bot)
   const movements = new Movements(bot)
   Object.assign(movements, { canDig: false, allow1by1towers: false, scafoldingBlocks: [], allowParkour: false, maxDropDown: 3, infiniteLiquidDropdownDistance: false })
   bot.pathfinder.setMovements(movements)
+  bot.pathfinder.thinkTimeout = THINK_S * 1000
   const goal = near ? new goals.GoalNear(...position, near) : new goals.GoalBlock(...position)
   const late = new Refusal(`${text(position)} was not reached within ${timeout} s: you are at ${here(bot)}`)
   try {
@@ -31,6 +36,16 @@ export async function walk (bot, { position, within_blocks: near, limit_s: timeo
   }
   await settle(bot)
   if (!near) await center(bot)
+}
+
+// Refuses a cell in which nobody can stand; otherwise the whole plain would be searched for a way.
+function checkStand (bot, [x, y, z]) {
+  const [below, feet, head] = [-1, 0, 1].map((up) => blockAt(bot, [x, y + up, z]))
+  const blocking = [feet, head].find((block) => block.boundingBox === 'block' && !PASSED.test(block.name))
+  if (blocking) throw new Refusal(`nobody can stand at ${text([x, y, z])}: ${blocking.name} is in the way`)
+  if (below.boundingBox !== 'block' && !HOLDS.test(below.name) && !HOLDS.test(feet.name)) {
+    throw new Refusal(`nobody can stand at ${text([x, y, z])}: there is ${below.name} below`)
+  }
 }
 
 // Jumps and puts a block under the feet.

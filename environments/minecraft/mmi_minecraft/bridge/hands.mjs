@@ -10,6 +10,7 @@ const { Vec3 } = need('vec3')
 const items = need('prismarine-item')
 
 const REACH = 5 // blocks from the eyes to the spot that is clicked; servers allow a little more
+const TABLE = 4 // blocks on each axis within which a crafting table is looked for
 const ANSWER_S = 3
 const AIR = /^(air|cave_air|void_air)$/
 const REPLACED = /^(air|cave_air|void_air|water|lava|grass|short_grass|tall_grass|fern|dead_bush|seagrass|snow|fire)$/
@@ -194,7 +195,7 @@ async function wield (bot, block) {
 export async function craft (bot, { item, count }) {
   const kind = bot.registry.itemsByName[item]
   if (!kind) throw new Refusal(`this version has no item ${item}`)
-  const table = bot.findBlock({ matching: bot.registry.blocksByName.crafting_table.id, maxDistance: 4 })
+  const table = findTable(bot)
   const recipe = bot.recipesFor(kind.id, null, count, table)[0]
   if (!recipe) throw new Refusal(lacking(bot, kind, count, table))
   const times = Math.ceil(count / recipe.result.count)
@@ -205,6 +206,20 @@ export async function craft (bot, { item, count }) {
   const made = owned(bot, kind.id) - before
   if (made <= 0) throw new Refusal(`the server gave no ${item}: it may lack the recipe`)
   return { made }
+}
+
+// mineflayer's own search overlooks blocks that were placed since the chunk came.
+function findTable (bot) {
+  const feet = bot.entity.position.floored()
+  for (let y = -TABLE; y <= TABLE; y++) {
+    for (let z = -TABLE; z <= TABLE; z++) {
+      for (let x = -TABLE; x <= TABLE; x++) {
+        const block = bot.blockAt(feet.offset(x, y, z), false)
+        if (block?.name === 'crafting_table' && eyesOf(bot).distanceTo(block.position.offset(0.5, 0.5, 0.5)) <= REACH) return block
+      }
+    }
+  }
+  return null
 }
 
 // What is missing for the recipe that is nearest to what is there.

@@ -1,0 +1,3 @@
+from live import node, play, plot, serve
+
+__all__ = ["node", "play", "plot", "serve"]
