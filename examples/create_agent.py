@@ -45,7 +45,8 @@ def run(chat: BaseChatModel, env: str | None, *, approved: Sequence[str], seed: 
     try:
         first = HumanMessage([*toolkit.reset(seed=seed)])
         limit = ModelCallLimitMiddleware(run_limit=max_calls, exit_behavior="end")
-        agent: Any = create_agent(chat, toolkit.get_tools(), middleware=[until_judged(toolkit), limit, must_call])
+        middleware: list[Any] = [until_judged(toolkit), limit, must_call]  # each has a state of its own
+        agent: Any = create_agent(chat, toolkit.get_tools(), middleware=middleware)
         messages = agent.invoke({"messages": [first]}, {"recursion_limit": 8 * max_calls})["messages"]
         calls = [call["name"] for m in messages if isinstance(m, AIMessage) for call in m.tool_calls]
         shown = [b for m in messages if isinstance(m, ToolMessage) for b in m.content_blocks if b["type"] == "image"]
