@@ -36,7 +36,8 @@ export function state (bot) {
 }
 
 function entities (bot) {
-  const near = Object.values(bot.entities).filter((each) => each !== bot.entity && each.position.distanceTo(bot.entity.position) <= FAR)
+  const known = Object.values(bot.entities).filter((each) => each !== bot.entity && each.type) // others are only heard of, after they are gone
+  const near = known.filter((each) => each.position.distanceTo(bot.entity.position) <= FAR)
   near.sort((a, b) => a.position.distanceTo(bot.entity.position) - b.position.distanceTo(bot.entity.position))
   return near.slice(0, 40).map((each) => ({
     id: each.id,

@@ -13,6 +13,7 @@
 //     teleport   username position
 //     kick       username reason
 //     players                                             [{username, position, inventory}]
+//     sweep                                               takes away whatever lies about, and every creature
 //     surface    x z                                      the height of the topmost block that is no air
 //
 // flying-squid itself places slabs, torches, ladders and doors in one way only, opens no door and crafts nothing:
@@ -196,6 +197,10 @@ function players () {
   }))
 }
 
+function sweep () {
+  Object.values(server.entities).filter((entity) => entity.type !== 'player').forEach((entity) => entity.destroy())
+}
+
 function kick ({ username, reason }) {
   playerOf(username).kick(reason)
 }
@@ -207,5 +212,5 @@ function running (method) {
   }
 }
 
-const deeds = { read, fill, set, surface, give, clear, mode: setMode, teleport, players, kick }
+const deeds = { read, fill, set, surface, give, clear, mode: setMode, teleport, players, sweep, kick }
 serve({ start, ...Object.fromEntries(Object.entries(deeds).map(([name, method]) => [name, running(method)])) })

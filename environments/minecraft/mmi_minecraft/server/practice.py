@@ -126,6 +126,10 @@ class PracticeServer:
         """Puts a player's feet somewhere."""
         self._ask("teleport", username=username, position=position)
 
+    def sweep(self) -> None:
+        """Takes away every item that lies about, and every creature."""
+        self._ask("sweep")
+
     def kick(self, username: str, reason: str) -> None:
         """Sends a player away."""
         self._ask("kick", username=username, reason=reason)
