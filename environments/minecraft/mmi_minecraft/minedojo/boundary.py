@@ -102,7 +102,8 @@ class SimulatorProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                cwd=self._folder.name,  # the game's log files and its watchdog's stand where it starts
+                cwd=self._folder.name,  # the game, its log files and its watchdog's stand in there
+                env={**os.environ, "TMPDIR": self._folder.name},
                 start_new_session=True,  # Ctrl-C is for the agent, which closes the game when it is done
             )
         except OSError as error:

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 
 
 class Fault(Exception):  # noqa: N818 - said to the other side, where it becomes an error
@@ -45,6 +46,18 @@ def check_game_can_start() -> None:
         raise Fault("missing", "Minecraft needs a display, and there is none: install xvfb, or set DISPLAY")
     if not os.environ.get("DISPLAY"):
         os.environ["MINEDOJO_HEADLESS"] = "1"
+    _start_watchdog_alone()
+
+
+def _start_watchdog_alone() -> None:
+    """MineDojo starts its watchdog as a module, which imports all of MineDojo first; as a file it imports nothing."""
+    from minedojo.sim.bridge.utils import watchdog
+
+    def launch(owner: int, game: int, *folders: str) -> None:
+        program = [sys.executable, "-I", watchdog.__file__]  # -I: there is a `logging.py` beside it
+        subprocess.check_call([*program, str(owner), str(game), f"--{watchdog.CHILD_DIR_ARG}", *folders])
+
+    watchdog.launch = launch
 
 
 def _java_version(java: str) -> str:
