@@ -23,6 +23,9 @@ export function practice (server) {
   server.on('newPlayer', (player) => {
     player.setGameMode = (mode) => setGameMode(server, player, mode)
     player.on('spawned', () => player.setGameMode(player.gameMode)) // newer versions are told another one when they log in
+    player._client.on('entity_action', ({ actionId }) => { // flying-squid knows these by their numbers only
+      if (/_sneaking$/.test(actionId)) player.crouching = actionId === 'start_sneaking'
+    })
     player._client.prependListener('block_place', (packet) => { player.clicked = packet })
     player.on('dug', ({ position, block }) => removeOtherHalf(server, player.world, position, block))
   })
