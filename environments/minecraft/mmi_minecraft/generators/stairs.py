@@ -24,7 +24,7 @@ class Stairs(Structure):
     width: int = Field(default=2, ge=1, le=9, description="Blocks across.")
     facing: Direction = Field(default="north", description="Where one gets to who climbs them.")
     filled: bool = Field(
-        True, description="Whether they are solid down to the ground; if not, each step has one block below."
+        default=True, description="Whether they are solid down to the ground; if not, each step has one block below."
     )
     railing: bool = Field(default=False, description="Whether there is a railing on both sides.")
 
