@@ -79,9 +79,10 @@ def _missing(name: str) -> str:
     """What the environment needs besides packages."""
     from mmi_agent.cli.checks import check_browser
 
-    if not name.startswith(("gui/", "minecraft/server")):
+    on_a_server = name in ("minecraft/server", "minecraft/practice")
+    if not name.startswith("gui/") and not on_a_server:
         return ""
-    if name == "minecraft/server":
+    if on_a_server:
         from mmi_minecraft.server.node import find_node
 
         try:

@@ -19,7 +19,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="A list of tasks: miniwob-demo, miniwob-seen, miniwob-unseen, miniwob-all; can be repeated.",
+            help="A list of tasks: miniwob-demo, miniwob-seen, miniwob-unseen, miniwob-all, minecraft, minecraft-seen, "
+            "minecraft-unseen; can be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -36,7 +37,7 @@ def evaluate(
         typer.Option(
             metavar="SEEDS",
             help="10 (the first ten), 5:10 (from 5 up to 9) or 3,5,8.",
-            show_default="50 for miniwob-seen and miniwob-unseen, else 10",
+            show_default="50 for miniwob-seen and miniwob-unseen, 5 for minecraft, else 10",
         ),
     ] = None,
     workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes that run episodes side by side.")] = 2,

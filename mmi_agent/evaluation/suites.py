@@ -11,6 +11,7 @@ from mmi_agent.registry import environment_class
 __all__ = ["SUITES", "Suite", "default_seeds", "environment_tasks", "suite_environments"]
 
 _MINIWOB = "gui/miniwob"
+_MINECRAFT = "minecraft/practice"
 
 _MINIWOB_DEMO = (
     "click-test-2",
@@ -35,12 +36,14 @@ class Suite:
     Attributes:
         about: What it is.
         seeds: How many are meant for each task, from 0 on.
-        tasks: Lists the tasks of MiniWoB++.
+        tasks: Lists the tasks.
+        world: The environment whose tasks they are.
     """
 
     about: str
     seeds: int
     tasks: Callable[[], Sequence[str]]
+    world: str = _MINIWOB
 
 
 def suite_environments(name: str) -> tuple[str, ...]:
@@ -52,7 +55,8 @@ def suite_environments(name: str) -> tuple[str, ...]:
     """
     if name not in SUITES:
         raise UnknownNameError.among("suite", name, SUITES)
-    return tuple(f"{_MINIWOB}:{task}" for task in SUITES[name].tasks())
+    suite = SUITES[name]
+    return tuple(f"{suite.world}:{task}" for task in suite.tasks())
 
 
 def default_seeds(suites: Sequence[str]) -> tuple[int, ...]:
@@ -75,17 +79,17 @@ def environment_tasks(name: str) -> tuple[str, ...]:
     return tuple(cast("Callable[[], Sequence[str]]", tasks)()) if tasks else ()
 
 
-def _seen() -> list[str]:
-    return sorted(set(_of_miniwob("demonstrated")) - set(_of_miniwob("held_out")))
+def _seen(world: str) -> list[str]:
+    return sorted(set(_said_by(world, "demonstrated")) - set(_said_by(world, "held_out")))
 
 
-def _unseen() -> list[str]:
-    return sorted(_of_miniwob("held_out"))
+def _unseen(world: str) -> list[str]:
+    return sorted(_said_by(world, "held_out"))
 
 
-def _of_miniwob(tasks: str) -> Collection[str]:
+def _said_by(world: str, tasks: str) -> Collection[str]:
     """What the environment itself says, as it is learnt from."""
-    build, _ = environment_class(_MINIWOB)
+    build, _ = environment_class(world)
     return cast("Collection[str]", getattr(build, tasks))
 
 
@@ -93,8 +97,27 @@ SUITES = {
     "miniwob-demo": Suite(
         about="twelve click and type tasks of MiniWoB++: what `make demo` runs", seeds=10, tasks=lambda: _MINIWOB_DEMO
     ),
-    "miniwob-seen": Suite(about="the tasks of MiniWoB++ that are demonstrated, to be learnt", seeds=50, tasks=_seen),
-    "miniwob-unseen": Suite(about="the twelve that nothing is ever learnt from", seeds=50, tasks=_unseen),
+    "miniwob-seen": Suite(
+        about="the tasks of MiniWoB++ that are demonstrated, to be learnt", seeds=50, tasks=lambda: _seen(_MINIWOB)
+    ),
+    "miniwob-unseen": Suite(
+        about="the twelve that nothing is ever learnt from", seeds=50, tasks=lambda: _unseen(_MINIWOB)
+    ),
     "miniwob-all": Suite(about="every task of MiniWoB++", seeds=10, tasks=lambda: environment_tasks(_MINIWOB)),
+    "minecraft": Suite(
+        about="every task of the practice server of Minecraft",
+        seeds=5,
+        tasks=lambda: environment_tasks(_MINECRAFT),
+        world=_MINECRAFT,
+    ),
+    "minecraft-seen": Suite(
+        about="those that are demonstrated, to be learnt", seeds=10, tasks=lambda: _seen(_MINECRAFT), world=_MINECRAFT
+    ),
+    "minecraft-unseen": Suite(
+        about="the five that nothing is ever learnt from",
+        seeds=10,
+        tasks=lambda: _unseen(_MINECRAFT),
+        world=_MINECRAFT,
+    ),
 }
 """The suites by name."""

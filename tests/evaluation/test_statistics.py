@@ -61,7 +61,9 @@ def test_the_demo_suite_has_at_least_eight_tasks() -> None:
 def test_an_unknown_suite_is_told_with_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="miniwob-demo"):
         suite_environments("miniwob-dem")
-    assert set(SUITES) == {"miniwob-demo", "miniwob-seen", "miniwob-unseen", "miniwob-all"}
+    assert {name for name in SUITES if name.startswith("miniwob")} == {
+        *("miniwob-demo", "miniwob-seen", "miniwob-unseen", "miniwob-all")
+    }
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,15 @@ def test_nothing_that_is_learnt_is_among_the_unseen() -> None:
 
 
 def test_every_suite_names_tasks_that_exist() -> None:
-    every = tasks("miniwob-all")
-    assert all(tasks(name) <= every for name in SUITES)
+    every = {name for suite in ("miniwob-all", "minecraft") for name in suite_environments(suite)}
+    assert all(set(suite_environments(name)) <= every for name in SUITES)
+
+
+def test_what_is_seen_and_unseen_of_minecraft_is_all_of_it() -> None:
+    seen, unseen = (set(suite_environments(f"minecraft-{half}")) for half in ("seen", "unseen"))
+    assert not seen & unseen
+    assert len(unseen) == 5
+    assert seen | unseen == set(suite_environments("minecraft"))
 
 
 def test_a_suite_says_how_many_seeds_it_is_meant_for() -> None:

@@ -34,7 +34,7 @@ def practice_tasks() -> list[str]:
 
 
 class PracticeEnvironment:
-    """One task on a practice server; the same seed poses the same problem.
+    """One task on a Minecraft server of its own; the same seed poses the same problem.
 
     The server runs on this machine, for this environment alone, and stays over episodes and tasks. Before each episode
     the plot is put back, and the player with it; what was done elsewhere in the world stays until the server ends.
