@@ -6,6 +6,7 @@ import pytest
 from mmi_minecraft import BlockState, Blueprint, Position
 from mmi_minecraft.server import Player, PracticeServer
 from mmi_minecraft.server.node import bridge_packages, find_node
+from mmi_minecraft.server.practice import Guest
 
 from mmi_agent.errors import MissingDependencyError
 
@@ -71,17 +72,18 @@ class Plot:
         server.clear(self.name)
         server.set_mode(self.name, "creative" if mode == "creative" else "survival")
         server.teleport(self.name, (14.5, GROUND, 14.5))
+        self.player.wait(0.2)
         self.settle()
 
     def settle(self) -> None:
         """Waits until the player has what the server gave it."""
-        (guest,) = (guest for guest in self.server.players() if guest.username == self.name)
+        state = self.player.state()
         for _ in range(100):
-            state = self.player.state()
-            if dict(state.items) == dict(guest.inventory) and state.cell == cell(guest.position):
+            if dict(state.items) == self.carried() and state.cell == self.where():
                 return
             self.player.wait(0.05)
-        raise AssertionError(f"the player has {state.items} at {state.cell}, the server says {guest}")
+            state = self.player.state()
+        raise AssertionError(f"the player has {state.items} at {state.cell}, the server says {self.carried()}")
 
     def give(self, **counts: int) -> None:
         for item, count in counts.items():
@@ -100,8 +102,15 @@ class Plot:
 
     def carried(self) -> dict[str, int]:
         """What the player has, as the server counts it."""
-        (guest,) = (guest for guest in self.server.players() if guest.username == self.name)
-        return dict(guest.inventory)
+        return dict(self._guest().inventory)
+
+    def where(self) -> Position:
+        """Where the player's feet are, as the server has it."""
+        x, y, z = (int(axis // 1) for axis in self._guest().position)
+        return Position(x, y, z)
+
+    def _guest(self) -> Guest:
+        return next(guest for guest in self.server.players() if guest.username == self.name)
 
     def read(self, low: tuple[int, int, int], high: tuple[int, int, int]) -> Blueprint:
         """A part of the plot, from its corner, as the server has it."""
@@ -110,10 +119,6 @@ class Plot:
     def block(self, *at: int) -> str:
         x, y, z = at
         return str(self.read((x, y, z), (x, y, z))[0, 0, 0])
-
-
-def cell(position: tuple[float, float, float]) -> Position:
-    return Position(*(int(axis // 1) for axis in position))
 
 
 @pytest.fixture

@@ -77,11 +77,11 @@ def test_what_cannot_be_done_is_said(plot: Callable[..., Plot]) -> None:
     for at, block, item, why in REFUSED:
         with pytest.raises(ActionError, match=why):
             here.player.place(here.at.plus(at), block, item)
-    with pytest.raises(ActionError, match="there is nothing to dig at .*: it is air"):
+    with pytest.raises(ActionError, match=r"there is nothing to dig at .*: it is air"):
         here.player.dig(here.at.plus((1, 0, 1)))
     with pytest.raises(ActionError, match="out of reach"):
         here.player.dig(here.at.plus((9, -1, 9)))
-    with pytest.raises(ActionError, match="nobody can stand at .*: there is air below"):
+    with pytest.raises(ActionError, match=r"nobody can stand at .*: there is air below"):
         here.player.walk(here.at.plus((2, 6, 2)), timeout_s=3)
     assert here.carried() == {"dirt": 3, "oak_stairs": 1}
 

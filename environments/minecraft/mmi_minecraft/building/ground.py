@@ -1,7 +1,11 @@
 """What stands where while it is built: read once, then kept up to date by whoever builds."""
 
+from collections import deque
+from collections.abc import Iterator
+
 from mmi_minecraft.block_state import AIR, BlockState
 from mmi_minecraft.blueprint import Blueprint, Position
+from mmi_minecraft.connections import WAYS
 
 __all__ = ["REPLACED", "Ground"]
 
@@ -10,7 +14,9 @@ REPLACED = frozenset(
 )
 """Blocks into whose place another can be put without digging."""
 
-_UP = (0, 1, 0)
+_UP, _DOWN = (0, 1, 0), (0, -1, 0)
+_HARMLESS_FALL = 3
+_STOOD_ON = ("_stairs", "_slab", "dirt_path", "grass_path", "farmland", "scaffolding", "chest", "_bed")
 
 
 class Ground:
@@ -21,6 +27,7 @@ class Ground:
     """
 
     def __init__(self, found: Blueprint) -> None:
+        self._low, self._high = found.origin, found.origin.plus(found.size).minus((1, 1, 1))
         self._cells = {found.origin.plus(cell): state for cell, state in found.blocks()}
 
     def __getitem__(self, at: Position) -> BlockState:
@@ -43,9 +50,46 @@ class Ground:
         state = self[at]
         return state != AIR and state.kind.shape != "none"
 
+    def carries(self, at: Position) -> bool:
+        """Whether somebody can stand on what is there; nobody steps onto a fence."""
+        state = self[at]
+        return self.solid(at) and (state.kind.shape == "full" or state.name.endswith(_STOOD_ON))
+
     def has_room(self, feet: Position) -> bool:
         """Whether a body can be there."""
         return not self.solid(feet) and not self.solid(feet.plus(_UP))
+
+    def reachable(self, start: Position) -> dict[Position, int]:
+        """The cells that can be walked to, each with the number of steps: a jump up of one, a fall of three."""
+        steps = {start: 0}
+        waiting = deque([start])
+        while waiting:
+            at = waiting.popleft()
+            for after in self._steps(at):
+                if after not in steps:
+                    steps[after] = steps[at] + 1
+                    waiting.append(after)
+        return steps
+
+    def _steps(self, at: Position) -> Iterator[Position]:
+        for way in WAYS.values():
+            beside = at.plus(way)
+            if not (self._low.x <= beside.x <= self._high.x and self._low.z <= beside.z <= self._high.z):
+                continue
+            if self.has_room(beside):
+                yield from self._landing(beside)
+            elif self.has_room(beside.plus(_UP)) and self.carries(beside) and not self.solid(at.plus((0, 2, 0))):
+                yield beside.plus(_UP)
+
+    def _landing(self, at: Position) -> Iterator[Position]:
+        """Where somebody gets to who steps into a cell, which may be above nothing."""
+        for depth in range(_HARMLESS_FALL + 1):
+            landing = at.plus((0, -depth, 0))
+            if self.solid(landing) or landing.y < self._low.y:
+                return
+            if self.carries(landing.plus(_DOWN)):
+                yield landing
+                return
 
     @property
     def top(self) -> int:

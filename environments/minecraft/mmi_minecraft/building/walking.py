@@ -1,21 +1,22 @@
-"""Builds in survival mode: on foot, in the planned order, with scaffolding where nobody could reach.
+"""Builds in survival mode: on foot, in the planned order, from scaffolding where nobody could reach.
 
-The order takes the ground for level and empty. Where it is not, the player goes as near as there is a way, and puts up
-scaffolding for the rest.
+The plan takes the ground for level and empty, and leaves scaffolding standing to climb it again, which mineflayer
+cannot. So where the plan stands on scaffolding, or there is no way to where it stands, the player finds a place of its
+own: on the ground if there is one, else on a pillar of scaffolding, which it digs away below its feet afterwards.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
-from math import dist
+from collections.abc import Iterable, Sequence
 
 from mmi_agent.errors import ActionError, ConfigError
 from mmi_minecraft.block_state import AIR
 from mmi_minecraft.blueprint import Blueprint, Position
-from mmi_minecraft.building.crew import AROUND, Crew
-from mmi_minecraft.building.order import BuildOrder, BuildStep, build_order
+from mmi_minecraft.building.crew import AROUND, HELPERS, Crew
+from mmi_minecraft.building.ground import Ground
+from mmi_minecraft.building.order import BuildStep, build_order
 from mmi_minecraft.building.site import Site
 from mmi_minecraft.building.support import is_second_half, supported
 from mmi_minecraft.building.verifying import Difference
+from mmi_minecraft.server.player import Player
 
 __all__ = ["Walking"]
 
@@ -23,6 +24,7 @@ _UP, _DOWN = (0, 1, 0), (0, -1, 0)
 _SCAFFOLDING = "scaffolding"
 _HIGHEST_CLIMB = 24
 _PLACES_TRIED = 8
+_FORESIGHT = 40
 _WALK_TIMEOUT_S = 20
 _FALL_LOOKS, _TICK_S = 40, 0.05
 _SHUTS = ("_door", "_fence_gate")
@@ -34,8 +36,13 @@ class Walking(Crew):
     scaffolding = 0
     """How much scaffolding the plan takes at a time."""
 
-    _steps: tuple[BuildStep, ...] = ()
-    _planned: frozenset[Position] = frozenset()
+    def __init__(self, player: Player, ground: Ground, *, creative: bool, until_s: float) -> None:
+        super().__init__(player, ground, creative=creative, until_s=until_s)
+        self._steps: Sequence[BuildStep] = ()
+        self._planned: frozenset[Position] = frozenset()
+        self._pillars: frozenset[Position] = frozenset()
+        self._risen: set[Position] = set()  # where it has put something below its feet, to be taken away again
+        self._ahead: Sequence[Position] = ()  # what comes next
 
     def plan(self, blueprint: Blueprint, at: Position, wrong: Iterable[Difference]) -> None:
         """Finds the order for what is wrong; where there is none, it is built from the bottom up.
@@ -54,9 +61,12 @@ class Walking(Crew):
             BuildStep(action=step.action, position=at.plus(step.position), block=step.block, stand=at.plus(step.stand))
             for step in order.steps
         ]
-        needed = _needed(steps, {each.position for each in wrong})
+        missing = {each.position for each in wrong}
+        needed = [step for step in steps if step.action in ("place", "dig") and step.position in missing]
         self._steps = tuple(sorted(needed, key=lambda step: step.block.name.endswith(_SHUTS)))
-        self.scaffolding = BuildOrder(steps=self._steps).scaffolding
+        self._pillars = frozenset(step.position.plus(_UP) for step in steps if step.action == "scaffold")
+        heights = [stand.y - at.y for step in needed if (stand := step.stand) in self._pillars]
+        self.scaffolding = max(heights, default=0)
 
     def work(self, wrong: Iterable[Difference]) -> None:
         """Follows the plan the first time, and mends what is wrong the next times."""
@@ -66,7 +76,8 @@ class Walking(Crew):
         for each in sorted(todo, key=lambda each: -each.position.y):
             if each.position not in dug_later:
                 self.attempt(lambda at=each.position: self.dig(at), each.position)
-        for step in steps:
+        for number, step in enumerate(steps):
+            self._ahead = [later.position for later in steps[number : number + _FORESIGHT]]
             self.attempt(lambda step=step: self._do(step), step.position)
         if not steps:
             self._mend(todo)
@@ -74,32 +85,21 @@ class Walking(Crew):
 
     def reach(self, at: Position, stand: Position | None = None) -> None:
         """Goes to the planned place, or to any from which a cell is reached."""
-        if stand is not None:
-            try:
-                return self._go(stand)
-            except ActionError:
-                pass  # the ground is not as level as the plan takes it to be
+        if stand is not None and stand not in self._pillars and self._gone(stand):
+            return
         if not self._serves(self._feet(), at):
             self._come_near(at)
 
     # what is done
 
     def _do(self, step: BuildStep) -> None:
-        match step.action:
-            case "place" if step.stand == step.position:
-                self._go(step.stand)
-                self.ground[step.position] = self.player.pillar(step.block.full, self._item(step.block))
-                self.placed += 1
-            case "place":
-                self.put(step.position, step.block, step.stand)
-            case "scaffold":
-                if self.ground[step.position].name != _SCAFFOLDING:
-                    self._go(step.stand)
-                    self._rise(1)
-            case "remove" if self.ground[step.position].name != _SCAFFOLDING:
-                pass  # it was taken away on the way down
-            case "dig" | "remove":
-                self.dig(step.position, step.stand)
+        if step.action == "dig":
+            self.dig(step.position, step.stand)
+        elif step.stand != step.position:
+            self.put(step.position, step.block, step.stand)
+        elif self._gone(step.stand):
+            self.ground[step.position] = self.player.pillar(step.block.full, self._item(step.block))
+            self.placed += 1
 
     def _mend(self, todo: Iterable[Difference]) -> None:
         """Places what is missing, from the bottom up."""
@@ -107,14 +107,15 @@ class Walking(Crew):
         left.sort(key=lambda each: (each.position.y, each.position))
         while left:
             ready = [each for each in left if supported(each.wanted, each.position, self.ground.solid)] or left[:1]
-            for each in ready:
+            for number, each in enumerate(ready):
+                self._ahead = [later.position for later in ready[number : number + _FORESIGHT]]
                 self.attempt(lambda each=each: self.put(each.position, each.wanted), each.position)
             done = {each.position for each in ready}
             left = [each for each in left if each.position not in done]
 
     def _clear_away(self) -> None:
         """Takes scaffolding away that is no part of the building: what is left over, from an earlier time too."""
-        left = [at for at in self.ground.named(_SCAFFOLDING) if at not in self._planned]
+        left = {at for at in self.ground.named(_SCAFFOLDING) if at not in self._planned} | self._risen
         for at in sorted(left, key=lambda at: -at.y):
             self.attempt(lambda at=at: self._take_away(at), at)
 
@@ -123,6 +124,7 @@ class Walking(Crew):
             self._sink()
         else:
             self.dig(at)
+        self._risen.discard(at)
 
     # getting about
 
@@ -132,31 +134,27 @@ class Walking(Crew):
     def _serves(self, feet: Position, at: Position) -> bool:
         return at not in (feet, feet.plus(_UP)) and Site.in_reach(feet, at)
 
-    def _go(self, stand: Position) -> None:
-        """Gets to a cell: on foot, down from scaffolding, or up on some."""
-        if self._walked(stand):
-            return
-        while self.ground[self._feet().plus(_DOWN)].name == _SCAFFOLDING and self._feet() != stand:
-            self._sink()
-        if self._walked(stand):
-            return
-        base = stand
-        while not self.ground.solid(base.plus(_DOWN)) and stand.y - base.y < _HIGHEST_CLIMB:
-            base = base.plus(_DOWN)
-        if base == stand or not self._walked(base):
-            raise ActionError(f"there is no way to {stand.x} {stand.y} {stand.z}")
-        self._rise(stand.y - base.y)
-
-    def _walked(self, stand: Position) -> bool:
+    def _gone(self, stand: Position) -> bool:
+        """Gets to a cell, down from scaffolding if need be; whether there is a way."""
         if self._feet() == stand:
             return True
-        if not (self.ground.has_room(stand) and self.ground.solid(stand.plus(_DOWN))):
+        self._come_down()
+        return self._walked(stand)
+
+    def _walked(self, stand: Position) -> bool:
+        feet = self._feet()
+        if stand not in self.ground.reachable(feet):
             return False
-        try:
-            self.player.walk(stand, timeout_s=_WALK_TIMEOUT_S)
-        except ActionError:
-            return False
-        return self._feet() == stand
+        if stand != feet:
+            try:
+                self.player.walk(stand, timeout_s=_WALK_TIMEOUT_S)
+            except ActionError:
+                return False
+        return True
+
+    def _come_down(self) -> None:
+        while self.ground[self._feet().plus(_DOWN)].name in HELPERS and self._feet().plus(_DOWN) in self._risen:
+            self._sink()
 
     def _come_near(self, at: Position) -> None:
         """Goes to where a cell is reached from; up on scaffolding where there is no such place.
@@ -166,61 +164,46 @@ class Walking(Crew):
         """
         feet = self._feet()
         places = [place for step in AROUND if self._serves(place := at.plus(step), at)]
-        standing = [place for place in places if self.ground.solid(place.plus(_DOWN)) and self.ground.has_room(place)]
-        for place in sorted(standing, key=lambda place: dist(place, feet))[:_PLACES_TRIED]:
+        above = [place for place in places if (place.x, place.z) == (feet.x, feet.z) and place.y > feet.y]
+        if above and all(self.ground.has_room(feet.plus((0, up, 0))) for up in range(above[0].y - feet.y + 1)):
+            return self._rise(min(place.y for place in above) - feet.y)
+        self._come_down()
+        steps = self.ground.reachable(self._feet())
+        for place in sorted((place for place in places if place in steps), key=steps.__getitem__)[:_PLACES_TRIED]:
             if self._walked(place):
-                return
-        free = [place for place in places if self._can_rise_to(place)]
-        for place in sorted(free, key=lambda place: (place.y, dist(place, feet)))[:_PLACES_TRIED]:
-            with suppress(ActionError):
-                return self._go(place)
+                return None
+        bases = [(place, base) for place in places if (base := self._base(place)) is not None and base in steps]
+        bases.sort(
+            key=lambda pair: (-sum(self._serves(pair[0], each) for each in self._ahead), pair[0].y, steps[pair[1]])
+        )
+        for place, base in bases[:_PLACES_TRIED]:
+            if self._walked(base):
+                return self._rise(place.y - base.y)
         raise ActionError(f"there is no place to stand from which {at.x} {at.y} {at.z} is reached")
 
-    def _can_rise_to(self, place: Position) -> bool:
-        """Whether scaffolding can be put up below a place, where nothing is planned."""
+    def _base(self, place: Position) -> Position | None:
+        """Where scaffolding would begin that carries a place; None where something is planned or stands in its way."""
         for _ in range(_HIGHEST_CLIMB):
             if place in self._planned or not self.ground.has_room(place):
-                return False
-            if self.ground.solid(place.plus(_DOWN)):
-                return True
+                return None
+            if self.ground.carries(place.plus(_DOWN)):
+                return place
             place = place.plus(_DOWN)
-        return False
+        return None
 
     def _rise(self, blocks: int) -> None:
         for _ in range(blocks):
             feet, item = self._feet(), self.helper()
             self.ground[feet] = self.player.pillar(item, item)
+            self._risen.add(feet)
 
     def _sink(self) -> None:
         """Digs the block below the feet, and falls."""
         below = self._feet().plus(_DOWN)
         self.player.dig(below)
         self.ground[below] = AIR
+        self._risen.discard(below)
         for _ in range(_FALL_LOOKS):
             self.player.wait(_TICK_S)
             if self.player.state().on_ground:
                 return
-
-
-def _needed(steps: Sequence[BuildStep], missing: Collection[Position]) -> Iterator[BuildStep]:
-    """The steps that have something to do; scaffolding only where something is done from it, or held by it."""
-    kept: set[int] = set()
-    for number, step in enumerate(steps):
-        if step.action == "scaffold":
-            column = (step.position.x, step.position.z)
-            end = _taken_away(steps, number)
-            during = (other for other in steps[number:end] if other.action == "place" and other.position in missing)
-            if any(column in ((o.stand.x, o.stand.z), (o.position.x, o.position.z)) for o in during):
-                kept.update((number, end))
-        elif step.action != "remove" and step.position in missing:
-            kept.add(number)
-    return (step for number, step in enumerate(steps) if number in kept)
-
-
-def _taken_away(steps: Sequence[BuildStep], number: int) -> int:
-    """The step that takes away what that one puts up."""
-    at = steps[number].position
-    for later in range(number + 1, len(steps)):
-        if steps[later].action == "remove" and steps[later].position == at:
-            return later
-    return len(steps)

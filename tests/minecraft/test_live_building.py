@@ -1,0 +1,196 @@
+"""Building on a real server: what the server has in the end is what was planned, whatever happened meanwhile."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from threading import Thread
+
+import pytest
+from live import Plot, joined
+from mmi_minecraft import BlockState, Canvas
+from mmi_minecraft.building.live import build, verify
+from mmi_minecraft.building.verifying import alike
+from mmi_minecraft.generators import Fence, Hut, Path
+from mmi_minecraft.materials import materials
+
+from mmi_agent.errors import ActionError
+
+FENCE = Fence(width=5, depth=4, gate="south").blueprint()
+
+
+def carry_materials(here: Plot, blueprint) -> None:
+    here.give(**{material.item: material.count for material in materials(blueprint)})
+
+
+def stands(here: Plot, blueprint) -> bool:
+    """Whether the server itself has every block, how they join left aside."""
+    low = here.at.plus(blueprint.origin)
+    found = here.server.read(low, low.plus(blueprint.size).minus((1, 1, 1)))
+    return all(alike(state, found[at]) for at, state in blueprint.blocks())
+
+
+@pytest.mark.parametrize("version", ["1.16.4", "1.21.4"])
+def test_a_fence_is_built_in_survival_from_what_is_carried(plot: Callable[..., Plot], version: str) -> None:
+    here = plot("survival", version)
+    carry_materials(here, FENCE)
+    report = build(here.player, FENCE, here.at)
+    assert report.complete, report
+    assert stands(here, FENCE)
+    assert here.carried() == {}
+    assert report.placed == FENCE.num_blocks
+    assert report.verification.match_percent == 100
+    assert report.verification.exact_percent < 100, "flying-squid joins no fences; the report must say so"
+    assert "counting how blocks join their neighbours" in str(report)
+    again = build(here.player, FENCE, here.at)
+    assert (again.placed, again.dug, again.complete) == (0, 0, True)
+
+
+def test_a_hut_is_built_in_creative_mode(plot: Callable[..., Plot]) -> None:
+    here = plot("creative")
+    hut = Hut(width=5, depth=5).blueprint()
+    report = build(here.player, hut, here.at)
+    assert report.complete, report
+    assert stands(here, hut)
+
+
+def test_what_floats_is_held_until_it_holds(plot: Callable[..., Plot]) -> None:
+    here = plot("creative")
+    canvas = Canvas()
+    canvas[0, 3, 0], canvas[3, 0, 0] = "stone", "oak_log[axis=x]"
+    report = build(here.player, canvas.blueprint(), here.at)
+    assert report.complete, report
+    assert here.read((-1, 0, -1), (4, 4, 1)).num_blocks == 2
+
+
+def test_missing_materials_are_told_before_anything_is_done(plot: Callable[..., Plot]) -> None:
+    here = plot("survival")
+    here.give(oak_fence=3)
+    with pytest.raises(ActionError, match="so nothing was begun: 10 oak_fence, 1 oak_fence_gate"):
+        build(here.player, FENCE, here.at)
+    assert here.read((0, 0, 0), (4, 0, 3)).num_blocks == 0
+
+
+def test_a_block_that_the_version_lacks_is_told(plot: Callable[..., Plot]) -> None:
+    here = plot("creative", "1.16.4")
+    with pytest.raises(ActionError, match=r"unknown block in Minecraft 1\.16\.4 'cherry_fence': did you mean"):
+        build(here.player, Fence(material="cherry", width=3, depth=1).blueprint(), here.at)
+
+
+def test_what_is_in_the_way_goes_and_uneven_ground_is_filled_or_climbed(plot: Callable[..., Plot]) -> None:
+    here = plot("survival")
+    carry_materials(here, FENCE)
+    here.give(dirt=8, iron_shovel=1)
+    here.server.fill(here.at.plus((0, -2, 0)), here.at.plus((1, -1, 0)), "air")  # a pit where the corner stands
+    here.server.fill(here.at.plus((3, 0, 3)), here.at.plus((4, 1, 3)), "dirt")  # a heap where the other one does
+    here.set({(2, 0, 0): "poppy"})
+    report = build(here.player, FENCE, here.at)
+    assert report.complete, report
+    assert stands(here, FENCE)
+
+
+def test_a_path_is_let_into_the_ground(plot: Callable[..., Plot]) -> None:
+    here = plot("survival")
+    path = Path(length=4, width=1).blueprint()
+    carry_materials(here, path)
+    here.give(iron_shovel=1)
+    report = build(here.player, path, here.at)
+    assert report.complete, report
+    assert stands(here, path)
+
+
+def test_a_block_that_somebody_breaks_meanwhile_is_placed_again(plot: Callable[..., Plot]) -> None:
+    here = plot("survival")
+    carry_materials(here, FENCE)
+    here.give(oak_fence=1)
+    first = next(at for at, state in FENCE.blocks() if state.name == "oak_fence")
+
+    def break_it() -> None:
+        until = time.monotonic() + 20
+        while here.server.read(here.at.plus(first), here.at.plus(first)).num_blocks == 0 and time.monotonic() < until:
+            time.sleep(0.05)
+        here.server.set([(here.at.plus(first), "air")])
+
+    somebody = Thread(target=break_it)
+    somebody.start()
+    try:
+        report = build(here.player, FENCE, here.at)
+    finally:
+        somebody.join()
+    assert report.complete, report
+    assert stands(here, FENCE)
+    assert here.carried() == {}, "fourteen fences were placed for thirteen"
+
+
+def test_verify_lists_counts_and_draws_what_differs_and_build_mends_it(plot: Callable[..., Plot]) -> None:
+    here = plot("creative")
+    build(here.player, FENCE, here.at)
+    here.set({(0, 0, 0): "air", (1, 0, 0): "stone", (2, 0, 3): "oak_fence_gate[facing=east]"})
+    found = verify(here.player, FENCE, here.at)
+    assert len(found.wrong) == 3
+    assert found.match_percent == pytest.approx(100 * (1 - 3 / FENCE.num_blocks))
+    assert "16 5 16: oak_fence" in str(found) and "found stone" in str(found)
+    colors = {color for _, color in found.draw().convert("RGB").getcolors(1 << 20) or ()}
+    clean = build(here.player, FENCE, here.at).verification
+    assert clean.complete
+    assert colors - {color for _, color in clean.draw().convert("RGB").getcolors(1 << 20) or ()}, "red and blue"
+
+
+PROGRAM = """
+import sys
+from mmi_minecraft import Position
+from mmi_minecraft.building.live import build
+from mmi_minecraft.generators import Fence
+from mmi_minecraft.server import Player
+player = Player()
+player.join("127.0.0.1", int(sys.argv[1]), "doomed", version=None, timeout_s=60)
+print("ready", flush=True)
+while sum(player.state().items.values()) < 14:
+    player.wait(0.05)
+build(player, Fence(width=5, depth=4, gate="south").blueprint(), Position(*map(int, sys.argv[2:])))
+"""
+
+
+def test_after_a_kill_it_goes_on_and_places_nothing_twice(plot: Callable[..., Plot]) -> None:
+    here = plot("survival")
+    command = [sys.executable, "-c", PROGRAM, str(here.server.port), *map(str, here.at)]
+    builder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert builder.stdout and builder.stdout.readline() == "ready\n"
+    for material in materials(FENCE):
+        here.server.give("doomed", material.item, material.count)
+    while here.read((0, 0, 0), (4, 0, 3)).num_blocks < 4 and builder.poll() is None:
+        time.sleep(0.02)
+    os.kill(builder.pid, signal.SIGKILL)
+    builder.wait()
+    for _ in range(200):  # the bridge notices, and the player leaves the game
+        if all(guest.username != "doomed" for guest in here.server.players()):
+            break
+        time.sleep(0.05)
+    standing = here.read((0, 0, 0), (4, 0, 3))
+    left = FENCE.num_blocks - standing.num_blocks
+    assert 0 < left < FENCE.num_blocks
+    gates = sum(state.name == "oak_fence_gate" for _, state in standing.blocks())
+    again = joined(here.server, "doomed")
+    try:
+        if left - 1 + gates:
+            here.server.give("doomed", "oak_fence", left - 1 + gates)
+        if not gates:
+            here.server.give("doomed", "oak_fence_gate", 1)
+        again.wait(0.5)
+        report = build(again, FENCE, here.at)
+    finally:
+        again.close()
+    assert report.complete, report
+    assert report.placed == left
+    assert stands(here, FENCE)
+
+
+def test_it_stops_in_time_and_goes_on(plot: Callable[..., Plot]) -> None:
+    here = plot("creative")
+    first = build(here.player, FENCE, here.at, timeout_s=0.3)
+    assert not first.complete and not first.in_time
+    assert "build again to go on" in str(first)
+    assert build(here.player, FENCE, here.at).complete
+    assert BlockState.parse(here.block(2, 0, 3)).name == "oak_fence_gate"
