@@ -350,6 +350,8 @@ def _encoded(vector: "Vectors") -> str:
 
 
 def _decoded(written: Iterable[str]) -> "Vectors":
-    """Vectors that `_encoded` wrote, one in a row."""
+    """Vectors that `_encoded` wrote, one in a row; what rounding did to their lengths is undone."""
     np = numpy()
-    return np.stack([np.frombuffer(base64.b64decode(row), "<f2") for row in written]).astype(np.float32)
+    vectors_ND = np.stack([np.frombuffer(base64.b64decode(row), "<f2") for row in written]).astype(np.float32)
+    lengths_N1 = np.linalg.norm(vectors_ND, axis=1, keepdims=True)
+    return vectors_ND / np.where(lengths_N1 > 0, lengths_N1, 1)

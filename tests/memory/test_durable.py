@@ -151,7 +151,9 @@ def test_who_comes_second_compares_with_every_vector_and_finds_the_same(tmp_path
     with opened(tmp_path) as first, opened(tmp_path) as second:
         first.remember_all([fact(f"thing number {n}") for n in range(30)])
         query = Query(text="thing number 7", kinds=("fact",))
-        assert [r.item.id for r in first.recall(query, 3)] == [r.item.id for r in second.recall(query, 3)]
+        mine, theirs = first.recall(query, 30), second.recall(query, 30)
+        assert [r.item.id for r in mine] == [r.item.id for r in theirs]
+        assert [r.text_similarity for r in mine] == pytest.approx([r.text_similarity for r in theirs], abs=1e-5)
         assert isinstance(first._index, ChromaIndex)
         assert isinstance(second._index, ExactIndex)
 
