@@ -25,6 +25,7 @@ import { practice } from './practice.mjs'
 import { parse, readBox, stateIdOf } from './states.mjs'
 
 const squid = need('flying-squid')
+const known = need('minecraft-data').versions.pc
 const { Vec3 } = need('vec3')
 const makeItem = need('prismarine-item')
 const makeChunk = need('prismarine-chunk')
@@ -40,6 +41,7 @@ let server = null
 async function start ({ version, port, game_mode: mode, layers, seed, whitelist, online_mode: online }) {
   if (server) throw new Misuse('the server runs already')
   if (!Object.hasOwn(MODES, mode)) throw new Misuse(`game mode ${mode}: expected survival or creative`)
+  if (!known.some((each) => each.minecraftVersion === version)) throw new Misuse(`there is no Minecraft ${version} that is known here: try 1.16.4 or 1.21.4`)
   squid.generations.layers = ({ registry }) => flat(registry, layers)
   const made = squid.createMCServer({
     host: '127.0.0.1',

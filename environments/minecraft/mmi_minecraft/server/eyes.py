@@ -20,7 +20,7 @@ FIELD_OF_VIEW_DEG = 75
 
 _OPEN_TIMEOUT_S = 30
 _FIRST_PATIENCE_S = 90  # the viewer reads 60 MB of its own first
-_PATIENCE_S = 5
+_PATIENCE_S = 20
 _GRACE_S = 10
 
 
