@@ -13,7 +13,7 @@ from mmi_agent.types import Observation, Verdict
 from mmi_minecraft.block_state import AIR, BlockState
 from mmi_minecraft.blueprint import Blueprint
 from mmi_minecraft.server.environment import MinecraftEnvironment
-from mmi_minecraft.server.player import PlayerState
+from mmi_minecraft.server.player import Player, PlayerState
 from mmi_minecraft.server.practice import FLAT, Guest, PracticeServer
 from mmi_minecraft.tasks.catalogue import HELD_OUT, TASKS
 from mmi_minecraft.tasks.goals import box
@@ -22,7 +22,6 @@ from mmi_minecraft.tasks.problem import PLOT, Act, Problem, World
 
 __all__ = ["PracticeEnvironment", "practice_tasks"]
 
-_USERNAME = "mmi"
 _SETTLE_TIMEOUT_S = 20
 _LOOK_AGAIN_S = 0.05
 _FAULTS_TOLD = 3
@@ -41,7 +40,9 @@ class PracticeEnvironment:
 
     Args:
         task_id: The task, as in "fence-pen".
-        server: Where it is posed; None starts a server of its own. A server that is given is not closed.
+        server: Where it is posed; None starts a server of its own. A server that is given is not closed, and has one
+            plot for all.
+        username: The player's name there.
         version: Of the game, where none is given; 1.16.4, 1.18.1, 1.21.1 and 1.21.4 are tested.
         width_px: Of the pictures.
         height_px: Of the pictures.
@@ -59,12 +60,14 @@ class PracticeEnvironment:
         task_id: str = "place-block",
         *,
         server: PracticeServer | None = None,
+        username: str = "mmi",
         version: str = "1.16.4",
         width_px: int = 640,
         height_px: int = 360,
         with_pictures: bool = True,
     ) -> None:
         self._given, self._server = server is not None, server
+        self._username = username
         self._version, self._size, self._with_pictures = version, (width_px, height_px), with_pictures
         self._game: MinecraftEnvironment | None = None
         self._problem: Problem | None = None
@@ -99,6 +102,15 @@ class PracticeEnvironment:
             raise EnvironmentFailure(f"{self.name}: reset comes first")
         return self._problem
 
+    @property
+    def player(self) -> Player:
+        """Who plays.
+
+        Raises:
+            EnvironmentFailure: If nobody does.
+        """
+        return self._playing().player
+
     def load(self, task_id: str) -> None:
         """Changes the task, from the next `reset` on; server and player are kept."""
         if task_id not in TASKS:
@@ -120,11 +132,11 @@ class PracticeEnvironment:
         """
         problem = self._problem = TASKS[self._task](Random(f"{self._task} {seed}"))
         server = self._serving()
-        if self._game is None or self._guest(server) is None:
-            self._game = self._game or self._joining(server)
-            self._game.reset(task or problem.instruction, pictures=pictures)
+        game = self._game = self._game or self._joining(server)
+        if not self._is_in(server):
+            game.reset(task or problem.instruction, pictures=pictures)
         self._pose(server, problem)
-        return self._game.reset(task or problem.instruction, pictures=pictures)
+        return game.reset(task or problem.instruction, pictures=pictures)
 
     def observe(self) -> Observation:
         """Looks at the world.
@@ -164,7 +176,7 @@ class PracticeEnvironment:
             self._server = None
 
     def _solution(self) -> Iterator[Act]:
-        return self.problem.solution(self._playing().player)
+        return self.problem.solution(self.player)
 
     # ---- server and player
 
@@ -178,7 +190,7 @@ class PracticeEnvironment:
         return MinecraftEnvironment(
             host=server.host,
             port=server.port,
-            username=_USERNAME,
+            username=self._username,
             width_px=width_px,
             height_px=height_px,
             with_pictures=self._with_pictures,
@@ -189,8 +201,15 @@ class PracticeEnvironment:
             raise EnvironmentFailure(f"{self.name}: reset comes first")
         return self._game
 
+    def _is_in(self, server: PracticeServer) -> bool:
+        """Whether the player is in the game, for all that server and player know."""
+        try:
+            return bool(self.player.state()) and self._guest(server) is not None
+        except EnvironmentFailure:
+            return False
+
     def _guest(self, server: PracticeServer) -> Guest | None:
-        return next((guest for guest in server.players() if guest.username == _USERNAME), None)
+        return next((guest for guest in server.players() if guest.username == self._username), None)
 
     # ---- posing a problem
 
@@ -201,17 +220,17 @@ class PracticeEnvironment:
         wanted = {at: asked.get(at, _flat(at.y)) for at in box(*PLOT)}
         server.set((at, state) for at, state in wanted.items() if found[at.minus(found.origin)] != state)
         server.sweep()
-        server.clear(_USERNAME)
-        server.set_mode(_USERNAME, problem.game_mode)
+        server.clear(self._username)
+        server.set_mode(self._username, problem.game_mode)
         for item, count in problem.items.items():
-            server.give(_USERNAME, item, count)
+            server.give(self._username, item, count)
         x, y, z = problem.start
-        server.teleport(_USERNAME, (x + 0.5, y, z + 0.5))
+        server.teleport(self._username, (x + 0.5, y, z + 0.5))
         self._settle(server.read(*PLOT), problem)
 
     def _settle(self, blocks: Blueprint, problem: Problem) -> None:
         """Waits until the player knows of all that, and has it look at the site."""
-        player = self._playing().player
+        player = self.player
         until_s = time.monotonic() + _SETTLE_TIMEOUT_S
         while not _knows(player.state(), problem) or player.read(*PLOT) != blocks:
             if time.monotonic() > until_s:

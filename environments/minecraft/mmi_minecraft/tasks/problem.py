@@ -22,7 +22,7 @@ GROUND = 4
 FEET = GROUND + 1
 """The height of the feet of somebody who stands on it."""
 
-PLOT = Position(0, 1, 0), Position(31, 24, 31)
+PLOT = Position(2, 2, 2), Position(29, 14, 29)
 """The corners of what is set up, and judged."""
 
 
