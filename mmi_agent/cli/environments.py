@@ -80,15 +80,19 @@ def _missing(name: str) -> str:
     from mmi_agent.cli.checks import check_browser
 
     on_a_server = name in ("minecraft/server", "minecraft/practice")
+    try:
+        if name == "minecraft/minedojo":
+            from mmi_minecraft.minedojo import check_game_can_start
+
+            check_game_can_start()
+        if on_a_server:
+            from mmi_minecraft.server.node import find_node
+
+            find_node()
+    except MissingDependencyError as error:
+        return str(error)
     if not name.startswith("gui/") and not on_a_server:
         return ""
-    if on_a_server:
-        from mmi_minecraft.server.node import find_node
-
-        try:
-            find_node()
-        except MissingDependencyError as error:
-            return str(error)
     browser = check_browser()
     return "" if browser.status == "ok" else f"{browser.found}; {browser.remedy}"
 

@@ -223,9 +223,7 @@ def _gone(before: set[int], within_s: float) -> bool:
     return not _games() - before
 
 
-def test_without_java_8_it_is_told_what_to_install(
-    python: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_without_java_8_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     with pytest.raises(MissingDependencyError, match=r"needs Java 8, and .*/bin/java is not there: install a JDK 8"):
         MineDojoEnvironment().reset(pictures=MemoryPictures())

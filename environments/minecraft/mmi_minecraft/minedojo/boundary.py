@@ -19,14 +19,13 @@ from typing import IO, Literal
 
 from pydantic import BaseModel, JsonValue
 
-from mmi_agent.errors import ActionError, ConfigError, EnvironmentFailure, MissingDependencyError, MMIError
+from mmi_agent.errors import ActionError, ConfigError, EnvironmentFailure, MMIError
 
 __all__ = ["Answer", "Frame", "SimulatorProcess"]
 
 _CLOSE_TIMEOUT_S = 10
 _MAX_FRAME_BYTES = 1 << 28
 _ERRORS: dict[str, type[MMIError]] = {
-    "missing": MissingDependencyError,
     "config": ConfigError,
     "action": ActionError,
     "world": EnvironmentFailure,
@@ -134,7 +133,6 @@ class SimulatorProcess:
             params: The method's.
 
         Raises:
-            MissingDependencyError: If MineDojo lacks something, as Java; says what to install.
             ConfigError: If what was given is wrong.
             ActionError: If MineDojo refuses an action.
             EnvironmentFailure: If the game or the process is gone, or does not answer in time.

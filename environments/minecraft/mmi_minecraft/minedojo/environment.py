@@ -1,6 +1,7 @@
 """MineDojo's tasks as environments."""
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,12 +12,13 @@ from typing import Self
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from mmi_agent.errors import ActionError, ConfigError, EnvironmentFailure, MissingDependencyError, UnknownNameError
+from mmi_agent.errors import ActionError, ConfigError, EnvironmentFailure, UnknownNameError
 from mmi_agent.pictures import PictureStore
 from mmi_agent.tool import Tool
 from mmi_agent.types import Observation, Outcome, Verdict
 from mmi_minecraft.minedojo.boundary import Answer, Frame, SimulatorProcess
 from mmi_minecraft.minedojo.installation import minedojo_python
+from mmi_minecraft.minedojo.java import check_game_can_start
 from mmi_minecraft.minedojo.sight import RAYS, Target, describe, targets
 from mmi_minecraft.minedojo.state import State
 from mmi_minecraft.minedojo.tables import tables
@@ -102,7 +104,8 @@ class _Episode:
 class MineDojoEnvironment:
     """One task of MineDojo 0.1, of 3,131, in its simulator; time passes only while a tool is used.
 
-    The game stays open over episodes and tasks, and each episode has a world of its own.
+    The game stays open over episodes and tasks, and each episode has a world of its own. The first `reset` on a machine
+    installs MineDojo, in about a minute.
 
     Args:
         task_id: The task, as in "harvest_milk" or "creative:0".
@@ -110,7 +113,6 @@ class MineDojoEnvironment:
             which needs Java 8.
         width_px: Of the picture.
         height_px: Of the picture.
-        progress: Told what is being done when MineDojo is installed, which happens once.
 
     Raises:
         UnknownNameError: If there is no such task; offers the nearest.
@@ -124,13 +126,11 @@ class MineDojoEnvironment:
         address: str | None = None,
         width_px: int = 640,
         height_px: int = 360,
-        progress: Callable[[str], None] | None = None,
     ) -> None:
         if not (16 <= width_px <= 2048 and 16 <= height_px <= 2048):
             raise ConfigError(f"a picture has 16 to 2048 px a side, not {width_px} x {height_px}")
         self._size_px = width_px, height_px
         self._port = _port_of(address)
-        self._progress = progress
         self._tools: tuple[Tool, ...] = minedojo_tools(self._perform)
         self._simulator: SimulatorProcess | None = None
         self._episode: _Episode | None = None
@@ -236,12 +236,18 @@ class MineDojoEnvironment:
         """Asks MineDojo; when the game is gone, all of it is let go, so that the next `reset` begins anew."""
         try:
             if self._simulator is None:
-                self._simulator = SimulatorProcess(minedojo_python(self._progress))
+                if self._port is None:
+                    check_game_can_start()
+                self._simulator = SimulatorProcess(minedojo_python(_tell))
                 self._simulator.request("open", timeout_s=_OPEN_TIMEOUT_S, port=self._port)
             return self._simulator.request(method, timeout_s=timeout_s, **params)
-        except (ConfigError, EnvironmentFailure, MissingDependencyError):
+        except (ConfigError, EnvironmentFailure):
             self.close()
             raise
+
+
+def _tell(progress: str) -> None:
+    print(progress, file=sys.stderr)
 
 
 def _port_of(address: str | None) -> int | None:

@@ -22,8 +22,8 @@ when its standard input does, whatever it is doing: that is when its owner ends.
 `rays` are [pitch, yaw, distance] of the lidar, in radians and blocks. `observation` is MineDojo's own, without "rgb".
 The actions of a step are made until the episode is over; `reward` is what they earned together.
 
-Kinds of errors: missing (something has to be installed), config (what was given is wrong), action (MineDojo refuses
-the action), world (the game is gone, or did not start).
+Kinds of errors: config (what was given is wrong), action (MineDojo refuses the action), world (the game is gone, or
+did not start).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def main() -> None:
         described = [{"name": name, "shape": list(frame.shape)} for name, frame in frames.items()]
         wire.write(json.dumps({"id": request["id"], **body, "frames": described}).encode() + b"\n")
         for frame in frames.values():
-            wire.write(frame.tobytes())
+            wire.write(frame.data)
         wire.flush()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import yaml
-from game import Fault, check_game_can_start, use_running_game
+from game import Fault, use_own_game, use_running_game
 from omegaconf import OmegaConf
 
 Answer = tuple[dict[str, Any], dict[str, Any]]
@@ -44,7 +44,7 @@ class Simulator:
     def open(self, port: int | None) -> Answer:
         """Says which game is played in; a game that is to be started starts with the first episode."""
         if port is None:
-            check_game_can_start()
+            use_own_game()
         else:
             use_running_game(port)
         return {}, {}
