@@ -74,6 +74,7 @@ async function start ({ version, port, game_mode: mode, layers, seed, whitelist,
   failed.catch(() => {})
   practice(made)
   server = made
+  made.overworld.unloadColumn = () => {} // nothing is saved: what nobody is near to would be as it was at first
   made.getSpawnPoint = async (world) => new Vec3(8.5, await surface({ x: 8, z: 8 }) + 1, 8.5)
   return { port: made._server.socketServer.address().port }
 }
