@@ -23,7 +23,7 @@ from mmi_agent.cli.memory import (
     show_item,
 )
 from mmi_agent.cli.metrics import caption, clip, fid, miou, refer, visdial, vqa
-from mmi_agent.cli.minecraft import convert_blueprint, plan_building
+from mmi_agent.cli.minecraft import convert_blueprint, plan_building, show_progress
 from mmi_agent.cli.parity import parity
 from mmi_agent.cli.resume import resume
 from mmi_agent.cli.run import run
@@ -99,6 +99,7 @@ _memory.command("rebuild")(guarded(rebuild_memory))
 app.add_typer(_minecraft, name="minecraft")
 _minecraft.command("plan")(guarded(plan_building))
 _minecraft.command("convert")(guarded(convert_blueprint))
+_minecraft.command("progress")(guarded(show_progress))
 app.add_typer(_weights, name="weights")
 _weights.command("fetch")(guarded(fetch_weights))
 _weights.command("convert")(guarded(convert_weights))

@@ -1,4 +1,4 @@
-"""`mmi minecraft`: from a sentence to a building plan in files and pictures."""
+"""`mmi minecraft`: from a sentence to a building plan in files and pictures, and how far it was built."""
 
 import json as json_format
 from importlib import import_module
@@ -12,9 +12,10 @@ from mmi_agent.cli.text import printable
 from mmi_agent.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
-    from mmi_minecraft import Blueprint
+    from mmi_minecraft import Blueprint, Position
+    from mmi_minecraft.progress import Progress
 
-__all__ = ["convert_blueprint", "plan_building"]
+__all__ = ["convert_blueprint", "plan_building", "show_progress"]
 
 _FORMS = ".schem, .litematic, .nbt, .mcfunction or .json"
 _Preview = Annotated[
@@ -104,6 +105,90 @@ def convert_blueprint(
         _tell(blueprint, [*(path for path in (out, preview) if path)])
     if open_it and preview:
         typer.launch(str(preview.resolve()))
+
+
+def show_progress(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help=f"A blueprint: {_FORMS}.")],
+    server: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where it is built.")],
+    at: Annotated[
+        str, typer.Option(metavar="'X Y Z'", help="Its north-west corner, at the height of the builder's feet.")
+    ],
+    turns: Annotated[int, typer.Option(metavar="N", help="Quarter turns clockwise, seen from above.")] = 0,
+    page: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the page that shows how to go on.", show_default="none"),
+    ] = None,
+    username: Annotated[str, typer.Option(metavar="NAME", help="The name under which to look.")] = "mmi",
+    open_it: _Open = False,
+    json: Json = False,
+) -> None:
+    """Say how far a building is, from the blocks on a server: the layer that is being built, and what it lacks.
+
+    Somebody joins for it, looks, and leaves; nothing is changed. A server tells a player of what is near only, so the
+    place has to be within a few chunks of where players come in.
+
+    Examples:
+      mmi minecraft progress fence.schem --server localhost:25565 --at "8 64 -3"
+      mmi minecraft progress hut.nbt --server localhost --at "8 64 -3" --page hut.html --open
+    """
+    _need_extra()
+    from mmi_minecraft import rotated
+    from mmi_minecraft.formats import read_blueprint
+    from mmi_minecraft.howto import render_howto
+
+    from mmi_agent.whole_file import write_whole
+
+    blueprint = rotated(read_blueprint(plan), turns)
+    progress = _looked(blueprint, server, _position(at), username)
+    if page:
+        write_whole(page, render_howto(blueprint, progress=progress).encode())
+    if json:
+        print(json_format.dumps(_progress_described(progress)))
+    else:
+        print(progress)
+        if page:
+            print(page)
+    if open_it and page:
+        typer.launch(str(page.resolve()))
+
+
+def _looked(blueprint: "Blueprint", server: str, corner: "Position", username: str) -> "Progress":
+    """Joins the server and reads the building back."""
+    from mmi_minecraft.building.live import verify
+    from mmi_minecraft.progress import progress_of
+    from mmi_minecraft.server.environment import MinecraftEnvironment
+
+    from mmi_agent.pictures import MemoryPictures
+
+    with MinecraftEnvironment(server, username=username, with_pictures=False) as world:
+        world.reset("look at a building", pictures=MemoryPictures())
+        return progress_of(verify(world.player, blueprint, corner.minus((blueprint.origin.x, 0, blueprint.origin.z))))
+
+
+def _position(text: str) -> "Position":
+    from mmi_minecraft import Position
+
+    try:
+        x, y, z = map(int, text.replace(",", " ").split())
+    except ValueError:
+        raise ConfigError(f"--at {text!r}: expected three whole numbers, as in '8 64 -3'") from None
+    return Position(x, y, z)
+
+
+def _progress_described(progress: "Progress") -> dict[str, object]:
+    return {
+        "told": str(progress),
+        "complete": progress.current is None,
+        "layer": progress.current.number if progress.current else None,
+        "layers": [
+            {
+                "number": layer.number,
+                "missing": [[*each.position, str(each.wanted)] for each in layer.missing],
+                "in_the_way": [[*each.position, str(each.found)] for each in layer.in_the_way],
+            }
+            for layer in progress.layers
+        ],
+    }
 
 
 def _need_extra() -> None:

@@ -35,6 +35,7 @@ _COMMANDS = (
     "env up",
     "minecraft plan",
     "minecraft convert",
+    "minecraft progress",
     "memory list",
     "memory show",
     "memory recall",

@@ -5,16 +5,19 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import product
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from mmi_agent.errors import ConfigError
-from mmi_minecraft.blueprint import Blueprint, Position
+from mmi_minecraft.block_state import AIR
+from mmi_minecraft.blueprint import Blueprint, Canvas, Position
 from mmi_minecraft.building import BuildOrder, BuildStep, build_order
 from mmi_minecraft.colors import color_of
 from mmi_minecraft.drawing import draw_layer, draw_whole
 from mmi_minecraft.materials import items, materials, unobtainable
+from mmi_minecraft.progress import Progress, filled_layers
 
 __all__ = ["render_howto"]
 
@@ -28,6 +31,17 @@ class _Counted:
     color: str
     count: int
     title: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Here:
+    """What the page says about how far the building is."""
+
+    told: str
+    finished: int
+    blocks: list[_Counted]
+    in_the_way: int
+    plan: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +61,13 @@ class _Layer:
     grown: str
 
 
-def render_howto(blueprint: Blueprint, *, assumed: Sequence[str] = ()) -> str:
+def render_howto(blueprint: Blueprint, *, assumed: Sequence[str] = (), progress: Progress | None = None) -> str:
     """Makes the page.
 
     Args:
         blueprint: What is built.
         assumed: What was not asked for and was chosen.
+        progress: How far it is, if somebody looked.
 
     Raises:
         ConfigError: If it has more layers than a page can show.
@@ -70,6 +85,7 @@ def render_howto(blueprint: Blueprint, *, assumed: Sequence[str] = ()) -> str:
         size=blueprint.size,
         num_blocks=blueprint.num_blocks,
         assumed=assumed,
+        here=_here(progress) if progress else None,
         picture=_data_uri(draw_whole(blueprint)),
         materials=materials(blueprint, scaffolding=order.scaffolding),
         unobtainable=[name.replace("_", " ") for name in unobtainable(blueprint)],
@@ -79,10 +95,30 @@ def render_howto(blueprint: Blueprint, *, assumed: Sequence[str] = ()) -> str:
     )
 
 
+def _here(progress: Progress) -> _Here:
+    """The layer that is being built: what stands of it is faint, what is missing is not."""
+    layer = progress.current
+    if layer is None:
+        return _Here(told=str(progress), finished=len(progress.layers), blocks=[], in_the_way=0, plan="")
+    missing = {each.position.minus(progress.blueprint.origin): each.wanted for each in layer.missing}
+    (width, _, depth), picture = progress.blueprint.size, Canvas()
+    for z, x in product(range(depth), range(width)):
+        cell = Position(x, layer.y, z)
+        stands = progress.blueprint[cell] if cell not in missing else AIR
+        picture[x, 0, z], picture[x, 1, z] = stands, missing.get(cell, AIR)
+    crosses = [(at.x, at.z) for at in (each.position.minus(progress.blueprint.origin) for each in layer.in_the_way)]
+    return _Here(
+        told=str(progress),
+        finished=layer.number - 1,
+        blocks=_counted(picture.blueprint(), 1),
+        in_the_way=len(layer.in_the_way),
+        plan=_data_uri(draw_layer(picture.blueprint(), 1, crosses=crosses)),
+    )
+
+
 def _layers(blueprint: Blueprint, order: BuildOrder) -> list[_Layer]:
     grows = blueprint.num_blocks * blueprint.size.y <= _MOST_DRAWN
-    filled = [y for y in range(blueprint.size.y) if _counted(blueprint, y)]
-    return [_layer(blueprint, y, number, order, grows) for number, y in enumerate(filled, 1)]
+    return [_layer(blueprint, y, number, order, grows) for number, y in enumerate(filled_layers(blueprint), 1)]
 
 
 def _layer(blueprint: Blueprint, y: int, number: int, order: BuildOrder, grows: bool) -> _Layer:
