@@ -51,7 +51,7 @@ def test_tasks_of_every_kind_begin_again_and_again(still: StillWorld, played: Mi
         "creative:1557": "",
         "playthrough": "Ender Dragon",
     }
-    for number, (task, prompt) in enumerate((*kinds.items(), *kinds.items())):
+    for number, (task, prompt) in enumerate([*kinds.items(), *list(kinds.items())[:2]]):
         played.load(task)
         seen = played.reset(seed=number, pictures=MemoryPictures())
         assert prompt.lower() in played.instruction.lower() and played.instruction, task
