@@ -62,7 +62,7 @@ def test_the_picture_shows_what_stands_there_and_boxes_lie_around_it(serve: Call
     find_chromium()
     server = serve("1.21.4")
     server.set([((8, GROUND, 12), "red_wool"), ((6, GROUND, 12), "blue_wool"), ((11, GROUND, 11), "gold_block")])
-    with MinecraftEnvironment(port=server.port, username="seer", width_px=480, height_px=270) as environment:
+    with MinecraftEnvironment(port=server.port, username="seer", width_px=480, height_px=270, view_chunks=2) as environment:
         seen = Seen(environment)
         server.teleport("seer", (8.5, GROUND, 8.5))
         seen.do("look_at", x=8, y=GROUND, z=12)

@@ -9,6 +9,7 @@ const { Vec3 } = need('vec3')
 const { Movements, goals } = need('mineflayer-pathfinder')
 
 const THINK_S = 3
+const JUMPS = 3
 const PASSED = /(_door|_gate|_trapdoor|_carpet|ladder|scaffolding|_slab|snow|farmland|dirt_path|_bed)$/
 const HOLDS = /^(water|ladder|vine|scaffolding)$/
 const STEP = 0.45 // blocks in one tick of flight
@@ -49,7 +50,17 @@ function checkStand (bot, [x, y, z]) {
 }
 
 // Jumps and puts a block under the feet.
-export async function pillar (bot, { block, item }) {
+export async function pillar (bot, params) {
+  for (let left = JUMPS - 1; ; left--) {
+    try {
+      return await jumpAndPlace(bot, params)
+    } catch (error) {
+      if (!left || !(error instanceof Refusal)) throw error // it may have come down too early for the server
+    }
+  }
+}
+
+async function jumpAndPlace (bot, { block, item }) {
   stopFlying(bot)
   await settle(bot)
   const feet = bot.entity.position.floored()

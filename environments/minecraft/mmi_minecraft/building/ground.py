@@ -16,6 +16,7 @@ REPLACED = frozenset(
 
 _UP, _DOWN = (0, 1, 0), (0, -1, 0)
 _HARMLESS_FALL = 3
+_LADDER = "ladder"
 _STOOD_ON = ("_stairs", "_slab", "dirt_path", "grass_path", "farmland", "scaffolding", "chest", "_bed")
 
 
@@ -57,10 +58,10 @@ class Ground:
 
     def has_room(self, feet: Position) -> bool:
         """Whether a body can be there."""
-        return not self.solid(feet) and not self.solid(feet.plus(_UP))
+        return all(not self.solid(at) or self[at].name == _LADDER for at in (feet, feet.plus(_UP)))
 
     def reachable(self, start: Position) -> dict[Position, int]:
-        """The cells that can be walked to, each with the number of steps: a jump up of one, a fall of three."""
+        """The cells that can be walked to, each with the number of steps: a jump of one, a fall of three, a rung."""
         steps = {start: 0}
         waiting = deque([start])
         while waiting:
@@ -72,6 +73,10 @@ class Ground:
         return steps
 
     def _steps(self, at: Position) -> Iterator[Position]:
+        if self[at].name == _LADDER and self.has_room(at.plus(_UP)):
+            yield at.plus(_UP)
+        if self[at.plus(_DOWN)].name == _LADDER:
+            yield at.plus(_DOWN)
         for way in WAYS.values():
             beside = at.plus(way)
             if not (self._low.x <= beside.x <= self._high.x and self._low.z <= beside.z <= self._high.z):
@@ -87,7 +92,7 @@ class Ground:
             landing = at.plus((0, -depth, 0))
             if self.solid(landing) or landing.y < self._low.y:
                 return
-            if self.carries(landing.plus(_DOWN)):
+            if self.carries(landing.plus(_DOWN)) or self[landing].name == _LADDER:
                 yield landing
                 return
 

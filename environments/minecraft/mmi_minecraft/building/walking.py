@@ -1,8 +1,9 @@
 """Builds in survival mode: on foot, in the planned order, from scaffolding where nobody could reach.
 
-The plan takes the ground for level and empty, and leaves scaffolding standing to climb it again, which mineflayer
-cannot. So where the plan stands on scaffolding, or there is no way to where it stands, the player finds a place of its
-own: on the ground if there is one, else on a pillar of scaffolding, which it digs away below its feet afterwards.
+The plan takes the ground for level and empty, and climbs ladders and the scaffolding that it leaves standing, which
+mineflayer does not hold on to. So where the plan stands on scaffolding, or there is no way to where it stands, the
+player finds a place of its own: on the ground if there is one, else on a pillar of scaffolding, which it digs away
+below its feet afterwards.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from mmi_agent.errors import ActionError, ConfigError
 from mmi_minecraft.block_state import AIR
 from mmi_minecraft.blueprint import Blueprint, Position
-from mmi_minecraft.building.crew import AROUND, HELPERS, Crew
+from mmi_minecraft.building.crew import AROUND, Crew
 from mmi_minecraft.building.ground import Ground
 from mmi_minecraft.building.order import BuildStep, build_order
 from mmi_minecraft.building.site import Site
@@ -65,7 +66,8 @@ class Walking(Crew):
         needed = [step for step in steps if step.action in ("place", "dig") and step.position in missing]
         self._steps = tuple(sorted(needed, key=lambda step: step.block.name.endswith(_SHUTS)))
         self._pillars = frozenset(step.position.plus(_UP) for step in steps if step.action == "scaffold")
-        heights = [stand.y - at.y for step in needed if (stand := step.stand) in self._pillars]
+        climbs = any(state.name == "ladder" for state in blueprint.palette)
+        heights = [step.stand.y - at.y for step in needed if climbs or step.stand in self._pillars]
         self.scaffolding = max(heights, default=0)
 
     def work(self, wrong: Iterable[Difference]) -> None:
@@ -136,14 +138,19 @@ class Walking(Crew):
 
     def _gone(self, stand: Position) -> bool:
         """Gets to a cell, down from scaffolding if need be; whether there is a way."""
-        if self._feet() == stand:
+        if self._walked(stand):
             return True
+        base = feet = self._feet()
+        while base.plus(_DOWN) in self._risen:
+            base = base.plus(_DOWN)
+        if base == feet or stand not in self.ground.reachable(base):
+            return False
         self._come_down()
         return self._walked(stand)
 
     def _walked(self, stand: Position) -> bool:
         feet = self._feet()
-        if stand not in self.ground.reachable(feet):
+        if self.ground[stand].name == "ladder" or stand not in self.ground.reachable(feet):
             return False
         if stand != feet:
             try:
@@ -153,7 +160,7 @@ class Walking(Crew):
         return True
 
     def _come_down(self) -> None:
-        while self.ground[self._feet().plus(_DOWN)].name in HELPERS and self._feet().plus(_DOWN) in self._risen:
+        while self._feet().plus(_DOWN) in self._risen:
             self._sink()
 
     def _come_near(self, at: Position) -> None:
