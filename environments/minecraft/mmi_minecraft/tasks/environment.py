@@ -238,6 +238,7 @@ class PracticeEnvironment:
                     f"{self.name}: the player did not hear of its new task in {_SETTLE_TIMEOUT_S} s"
                 )
             time.sleep(_LOOK_AGAIN_S)
+        player.walk(problem.start)  # it may still fly, or fall
         if problem.items:
             player.equip(next(iter(problem.items)), "hand")
         x, y, z = problem.site
