@@ -1,14 +1,21 @@
 # make demo    sets up and runs the main job: the embedded model on real web pages
+#              WORLD=minecraft: builds a fence on a real server from a sentence, and opens the page that proves it
 # make test    sets up and passes the tests
 # make check   what a commit must pass besides: style and types
 
 PYTHON ?= python3
+WORLD ?= web
 BIN := .venv/bin
 SETUP := .venv/.set-up
 
-.PHONY: demo test check setup clean
+.PHONY: demo demo-web demo-minecraft test check setup clean
 
-demo: setup
+demo: demo-$(WORLD)
+
+demo-minecraft: setup
+	$(BIN)/mmi minecraft build "oak fence 9 by 7 with a gate" --page runs/demo-fence.html --open
+
+demo-web: setup
 	$(BIN)/mmi eval --suite miniwob-unseen --policy small --policy small:base --policy random --policy first-element \
 		--seeds 3 --max-steps 10 --workers 2 --out runs/demo
 

@@ -2,6 +2,7 @@
 
 import typer
 
+from mmi_agent.cli.building import build_building
 from mmi_agent.cli.chat import chat
 from mmi_agent.cli.data import check_data, show_data
 from mmi_agent.cli.demos import collect_demos, list_demos
@@ -53,7 +54,9 @@ _memory = typer.Typer(
 _metrics = typer.Typer(
     help="Score captions, answers, boxes and drawn pictures, as papers do.", no_args_is_help=True, rich_markup_mode=None
 )
-_minecraft = typer.Typer(help="Plan buildings for Minecraft.", no_args_is_help=True, rich_markup_mode=None)
+_minecraft = typer.Typer(
+    help="Plan buildings for Minecraft, and build them.", no_args_is_help=True, rich_markup_mode=None
+)
 _train = typer.Typer(rich_markup_mode=None)
 _weights = typer.Typer(help="The model's weights: fetch, convert, verify.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -99,6 +102,7 @@ _memory.command("rebuild")(guarded(rebuild_memory))
 app.add_typer(_minecraft, name="minecraft")
 _minecraft.command("plan")(guarded(plan_building))
 _minecraft.command("convert")(guarded(convert_blueprint))
+_minecraft.command("build")(guarded(build_building))
 _minecraft.command("progress")(guarded(show_progress))
 app.add_typer(_weights, name="weights")
 _weights.command("fetch")(guarded(fetch_weights))

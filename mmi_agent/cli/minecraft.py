@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mmi_minecraft import Blueprint, Position
     from mmi_minecraft.progress import Progress
 
-__all__ = ["convert_blueprint", "plan_building", "show_progress"]
+__all__ = ["convert_blueprint", "corner_of", "need_extra", "plan_building", "show_progress"]
 
 _FORMS = ".schem, .litematic, .nbt, .mcfunction or .json"
 _Preview = Annotated[
@@ -45,7 +45,7 @@ def plan_building(
       mmi minecraft plan "oak fence 9 by 7 with a gate" --out fence.schem --preview fence.html
       mmi minecraft plan "round stone brick tower 15 high, door to the east" --preview tower.html --open
     """
-    _need_extra()
+    need_extra()
     from mmi_minecraft.requests import KeywordReader
 
     reading = KeywordReader().read(request)
@@ -88,7 +88,7 @@ def convert_blueprint(
       mmi minecraft convert house.litematic --preview house.html --open
       mmi minecraft convert house.schem --turns 1 --out house.nbt
     """
-    _need_extra()
+    need_extra()
     from mmi_minecraft import mirrored, rotated
     from mmi_minecraft.formats import read_blueprint
 
@@ -131,7 +131,7 @@ def show_progress(
       mmi minecraft progress fence.schem --server localhost:25565 --at "8 64 -3"
       mmi minecraft progress hut.nbt --server localhost --at "8 64 -3" --page hut.html --open
     """
-    _need_extra()
+    need_extra()
     from mmi_minecraft import rotated
     from mmi_minecraft.formats import read_blueprint
     from mmi_minecraft.howto import render_howto
@@ -139,7 +139,7 @@ def show_progress(
     from mmi_agent.whole_file import write_whole
 
     blueprint = rotated(read_blueprint(plan), turns)
-    progress = _looked(blueprint, server, _position(at), username)
+    progress = _looked(blueprint, server, corner_of(at), username)
     if page:
         write_whole(page, render_howto(blueprint, progress=progress).encode())
     if json:
@@ -165,7 +165,12 @@ def _looked(blueprint: "Blueprint", server: str, corner: "Position", username: s
         return progress_of(verify(world.player, blueprint, corner.minus((blueprint.origin.x, 0, blueprint.origin.z))))
 
 
-def _position(text: str) -> "Position":
+def corner_of(text: str) -> "Position":
+    """Reads "X Y Z".
+
+    Raises:
+        ConfigError: If it is anything else.
+    """
     from mmi_minecraft import Position
 
     try:
@@ -191,7 +196,12 @@ def _progress_described(progress: "Progress") -> dict[str, object]:
     }
 
 
-def _need_extra() -> None:
+def need_extra() -> None:
+    """Checks that what all commands of Minecraft need is installed.
+
+    Raises:
+        MissingDependencyError: If it is not.
+    """
     try:
         import_module("mmi_minecraft.formats")
     except ModuleNotFoundError as error:

@@ -7,6 +7,7 @@ twice; and building what stands already is nothing but a proof.
 import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 
@@ -27,6 +28,8 @@ from mmi_minecraft.transforms import shifted
 __all__ = ["BuildReport", "build", "missing_materials", "verify"]
 
 _MARGIN = 4
+_BESIDE = 2  # blocks between the site and who has come to it
+_APPROACH_S = 60
 _BELOW, _ABOVE = 3, 6
 _ROUNDS = 4
 _REASONS_TOLD = 5
@@ -106,6 +109,7 @@ def build(player: Player, blueprint: Blueprint, at: Position, *, timeout_s: floa
     if state.game_mode == "creative":
         crew = Flying(player, ground, creative=True, until_s=began + timeout_s)
     else:
+        _approach(player, planned, state)
         crew = Walking(player, ground, creative=False, until_s=began + timeout_s)
         crew.plan(blueprint, at, verification.wrong)
         if lacking := missing_materials(verification.wrong, state, crew.scaffolding):
@@ -151,6 +155,16 @@ def _check(blueprint: Blueprint, state: PlayerState) -> None:
             check_version(blueprint, state.version)
         except MMIError as error:
             raise ActionError(str(error)) from error
+
+
+def _approach(player: Player, planned: Blueprint, state: PlayerState) -> None:
+    """Walks to the site: ways are planned on ground that was read, which is the site's. Who cannot is told so later."""
+    (low, high), cell = _corners(planned), state.cell
+    x = min(max(cell.x, low.x - _BESIDE), high.x + _BESIDE)
+    z = min(max(cell.z, low.z - _BESIDE), high.z + _BESIDE)
+    if (x, z) != (cell.x, cell.z):
+        with suppress(ActionError):
+            player.walk(Position(x, cell.y, z), within_blocks=_BESIDE, timeout_s=_APPROACH_S)
 
 
 def _survey(player: Player, planned: Blueprint, state: PlayerState) -> tuple[Ground, Verification]:

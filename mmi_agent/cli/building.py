@@ -1,0 +1,170 @@
+"""`mmi minecraft build`: from a sentence or a file to a building on a real server, and the page that proves it."""
+
+import json as json_format
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from mmi_agent.cli.minecraft import corner_of, need_extra
+from mmi_agent.cli.options import Json
+from mmi_agent.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mmi_minecraft import Blueprint, Position
+    from mmi_minecraft.building.proof import Proof
+    from mmi_minecraft.server.practice import PracticeServer
+    from rich.status import Status
+
+__all__ = ["build_building"]
+
+_PRACTICE_CORNER = (16, 5, 16)  # on level ground, a few steps from where players come in
+_SPARE = 8  # scaffolding beside what the plan asks for
+
+
+class _Asked(NamedTuple):
+    blueprint: "Blueprint"
+    request: str
+    assumed: tuple[str, ...]
+
+
+def build_building(
+    request: Annotated[
+        str, typer.Argument(metavar="REQUEST|FILE", help="What is to be built, in a few words, or a blueprint.")
+    ],
+    server: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Where; it has to let a player in without an account.",
+            show_default="a server of its own",
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="'X Y Z'",
+            help="Its north-west corner, at the height of the builder's feet. Needed with --server.",
+            show_default="level ground",
+        ),
+    ] = None,
+    creative: Annotated[
+        bool, typer.Option("--creative", help="On the server of its own, fly and take any block, as in creative mode.")
+    ] = False,
+    version: Annotated[
+        str, typer.Option("--for", metavar="VERSION", help="The version of Minecraft of the server of its own.")
+    ] = "1.21.4",
+    page: Annotated[Path, typer.Option(metavar="FILE", help="The page that proves it.")] = Path("building.html"),
+    username: Annotated[str, typer.Option(metavar="NAME", help="The builder's name.")] = "mmi",
+    open_it: Annotated[bool, typer.Option("--open", help="Open the page in your browser.")] = False,
+    json: Json = False,
+) -> None:
+    """Build from a sentence or a file on a real server, read every block back, and write the page that proves it.
+
+    In survival the builder walks, takes blocks from its inventory (on a server of its own it is given what the plan
+    needs), puts up scaffolding and takes it away. What stands already is left, so the same command goes on where it was
+    interrupted. Exits with 1 if not everything stands in the end.
+
+    Examples:
+      mmi minecraft build "oak fence 9 by 7 with a gate" --open
+      mmi minecraft build house.schem --server localhost:25565 --at "100 64 -20"
+    """
+    need_extra()
+    from rich.console import Console
+
+    from mmi_agent.whole_file import write_whole
+
+    asked = _asked(request)
+    if server is not None and at is None:
+        raise ConfigError("--server needs --at: where is it to stand?")
+    corner = corner_of(at) if at else corner_of(" ".join(map(str, _PRACTICE_CORNER)))
+    with Console(stderr=True).status("starting") as status:
+        if server is not None:
+            proof = _build(asked, server, corner, username, f"the server at {server}", None, status)
+        else:
+            with _practice(version, status, creative=creative) as own:
+                proof = _build(asked, f"{own.host}:{own.port}", corner, username, _told(own), own, status)
+    from mmi_minecraft.building.proof import render_proof
+
+    write_whole(page, render_proof(proof, request=asked.request, assumed=asked.assumed).encode())
+    print(json_format.dumps(_described(proof)) if json else f"{proof.report}\n{page}")
+    if open_it:
+        typer.launch(str(page.resolve()))
+    if not proof.complete:
+        raise typer.Exit(1)
+
+
+def _asked(request: str) -> _Asked:
+    from mmi_minecraft.formats import read_blueprint
+    from mmi_minecraft.requests import KeywordReader
+
+    path = Path(request)
+    if path.is_file():
+        return _Asked(read_blueprint(path), path.name, ())
+    reading = KeywordReader().read(request)
+    if reading.structure is None:
+        raise ConfigError(reading.question)
+    return _Asked(reading.structure.blueprint(), request, tuple(reading.assumed))
+
+
+@contextmanager
+def _practice(version: str, status: "Status", *, creative: bool) -> "Generator[PracticeServer]":
+    from mmi_minecraft.server.practice import PracticeServer
+
+    mode = "creative" if creative else "survival"
+    with PracticeServer(version=version, game_mode=mode, progress=status.update) as own:
+        yield own
+
+
+def _build(
+    asked: _Asked,
+    server: str,
+    corner: "Position",
+    username: str,
+    where: str,
+    own: "PracticeServer | None",
+    status: "Status",
+) -> "Proof":
+    from mmi_minecraft.building.proof import build_and_prove
+    from mmi_minecraft.server.environment import MinecraftEnvironment
+
+    from mmi_agent.pictures import MemoryPictures
+
+    pictures, blueprint = MemoryPictures(), asked.blueprint
+    with MinecraftEnvironment(server, username=username) as world:
+        status.update("joining the server")
+        world.reset(asked.request, pictures=pictures)
+        if own is not None and world.player.state().game_mode == "survival":
+            _supply(own, world.player.state().username, blueprint)
+        status.update(f"building {blueprint.num_blocks:,} blocks")
+        stands = corner.minus((blueprint.origin.x, 0, blueprint.origin.z))
+        return build_and_prove(world, pictures, blueprint, stands, where=where, read=own.read if own else None)
+
+
+def _supply(own: "PracticeServer", username: str, blueprint: "Blueprint") -> None:
+    """Gives the builder what the plan needs."""
+    from mmi_minecraft.building import build_order
+    from mmi_minecraft.materials import materials
+
+    for material in materials(blueprint, scaffolding=build_order(blueprint).scaffolding + _SPARE):
+        own.give(username, material.item, material.count)
+
+
+def _told(own: "PracticeServer") -> str:
+    return f"a Minecraft {own.version} server on this machine"
+
+
+def _described(proof: "Proof") -> dict[str, object]:
+    report, witness = proof.report, proof.witness
+    return {
+        "complete": proof.complete,
+        "placed": report.placed,
+        "dug": report.dug,
+        "seconds": round(report.seconds, 1),
+        "match_percent": report.verification.match_percent,
+        "exact_percent": report.verification.exact_percent,
+        "server_match_percent": witness.match_percent if witness else None,
+        "at": list(proof.planned.origin),
+    }
