@@ -23,6 +23,9 @@ def test_the_wheel_ships_the_packages_under_their_own_names(tmp_path: Path) -> N
         "mmi_agent/py.typed",
         "mmi_gui/py.typed",
         "mmi_minecraft/blocks.json",
+        "mmi_minecraft/bridge/bridge.mjs",
+        "mmi_minecraft/bridge/package-lock.json",
+        "mmi_minecraft/server/eyes.js",
         "mmi_agent/viewer/templates/run.html.j2",
     ):
         assert needed in names

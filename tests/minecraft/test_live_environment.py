@@ -1,5 +1,6 @@
 """The server as an environment: what is seen is there, what is done is told, and the loop can run on it."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -62,7 +63,9 @@ def test_the_picture_shows_what_stands_there_and_boxes_lie_around_it(serve: Call
     find_chromium()
     server = serve("1.21.4")
     server.set([((8, GROUND, 12), "red_wool"), ((6, GROUND, 12), "blue_wool"), ((11, GROUND, 11), "gold_block")])
-    with MinecraftEnvironment(port=server.port, username="seer", width_px=480, height_px=270, view_chunks=2) as environment:
+    with MinecraftEnvironment(
+        port=server.port, username="seer", width_px=480, height_px=270, view_chunks=2
+    ) as environment:
         seen = Seen(environment)
         server.teleport("seer", (8.5, GROUND, 8.5))
         seen.do("look_at", x=8, y=GROUND, z=12)
@@ -131,7 +134,9 @@ def test_words_say_where_and_what(blind: Seen, serve: Callable[..., PracticeServ
         ("build_file", {"file": "../live.py", "x": 9, "y": 5, "z": 9}, "unknown blueprint '../live.py'"),
     ],
 )
-def test_what_cannot_be_done_comes_back_as_an_outcome(blind: Seen, tool: str, arguments: dict, says: str) -> None:
+def test_what_cannot_be_done_comes_back_as_an_outcome(
+    blind: Seen, tool: str, arguments: dict[str, object], says: str
+) -> None:
     outcome = blind.do(tool, **arguments)
     assert outcome.status == "failed"
     assert says in outcome.text
@@ -209,3 +214,13 @@ def test_a_newcomer_gets_server_player_and_view_until_ctrl_c(node: str) -> None:
         assert process.wait(timeout=20) == 130
     _, alive = psutil.wait_procs(children, timeout=10)
     assert not alive
+
+
+def test_the_example_of_the_page_runs(node: str) -> None:
+    """Here, and not with those of the other pages, because it needs Node.js."""
+    page = (Path(__file__).parents[2] / "docs" / "minecraft.md").read_text()
+    (example,) = re.findall(r"```py\n(.*?)```", page, re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert "14 of 14 cells match (100 %)" in done.stdout
+    assert done.stdout.endswith("100.0\n")

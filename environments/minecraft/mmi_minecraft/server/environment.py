@@ -33,7 +33,7 @@ class MinecraftEnvironment:
     """A player on any Minecraft server that lets it in without an account.
 
     The world is the server's: an episode begins with what is there, and leaves it as it is. Nobody judges: `verdict` is
-    always None. 1.16.4, 1.18.1, 1.21.1 and 1.21.4 are tested.
+    always None. 1.16.4 and 1.21.4 are tested.
 
     Args:
         task_id: "HOST:PORT", "HOST" or "PORT" of the server, instead of `host` and `port`.

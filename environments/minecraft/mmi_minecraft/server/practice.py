@@ -39,7 +39,7 @@ class PracticeServer:
     """A running server, on the loopback interface only. What it says of blocks and players is the truth of its world.
 
     Args:
-        version: Of the game; 1.16.4, 1.18.1, 1.21.1 and 1.21.4 are tested.
+        version: Of the game; 1.16.4 and 1.21.4 are tested.
         port: Where it listens; 0 takes any that is free.
         game_mode: Of players who come in.
         layers: A flat world, each layer and its thickness from the bottom; None for hills.
