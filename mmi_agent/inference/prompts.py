@@ -30,9 +30,6 @@ _RULES = (
 )
 
 
-_QUOTED = re.compile(r'["“]([^"“”\n]{1,80})["”]')
-
-
 @dataclass(frozen=True)
 class Special:
     """A marker of the tokenizer, by name, as in "<|im_start|>"."""
@@ -118,8 +115,7 @@ class ChatPrompt:
 
     def _units(self, context: Context, steps: Sequence[PastStep], shown: int) -> list[Unit]:
         elements = context.observation.elements
-        notes = [*_absences(context.instruction, context.observation)]
-        notes += [f"{len(elements) - shown} more elements are not listed."] if shown < len(elements) else []
+        notes = [f"{len(elements) - shown} more elements are not listed."] if shown < len(elements) else []
         notes += [context.advice] if context.advice else []
         now = context.observation.model_copy(update={"elements": elements[:shown]})
         told = [part.content for part in _told(context, steps, look=self._look)]
@@ -145,8 +141,7 @@ def _told(context: Context, steps: Sequence[PastStep], *, look: bool) -> Iterato
     yield from map(Part, turn("system", [f"{_RULES}\nTools:\n{tools}"]))
     before: PastStep | None = None
     for step in steps:
-        notes = [*_absences(context.instruction, step.observation)]
-        yield from map(Part, _screen(context, before, step.observation, notes, look=look))
+        yield from map(Part, _screen(context, before, step.observation, look=look))
         *opening, end, newline = turn("assistant")
         yield from map(Part, opening)
         learnt = step.outcome.status == "done"  # what was refused or failed is a part of the run and no example
@@ -206,15 +201,6 @@ def _screen_lines(instruction: str, text: str, before: Sequence[Element], elemen
     else:
         yield "Screen:"
         yield from filter(None, (text, *new.values()))
-
-
-def _absences(instruction: str, observation: Observation) -> Iterator[str]:
-    """Says what the task quotes and nothing on the screen is called or holds: small models overlook what is absent."""
-    there = {" ".join(text.split()) for element in observation.elements for text in (element.name, element.value)}
-    absent = [quoted for quoted in dict.fromkeys(_QUOTED.findall(instruction)) if quoted not in there]
-    if absent:
-        names = ", ".join(json.dumps(quoted, ensure_ascii=False) for quoted in absent)
-        yield f"{names} {'is' if len(absent) == 1 else 'are'} not on the screen."
 
 
 def _letters(text: str) -> str:
