@@ -1,4 +1,4 @@
-"""Writes `mmi_minecraft/minedojo/tables.json`: the names that MineDojo 0.1 has for tasks, for what is made, and for biomes.
+"""Writes `mmi_minecraft/minedojo/tables.json`: MineDojo 0.1's names of tasks, of what is made, and of biomes.
 
 python environments/minecraft/make_minedojo_tables.py
 """
