@@ -86,9 +86,13 @@ def solved(practice: PracticeEnvironment, blocks: Blueprint) -> bool:
     return not any(practice.problem.goal(World(blocks, {})))
 
 
+def index_of(cell: Position, size: Size) -> int:
+    return (cell.y * size.z + cell.z) * size.x + cell.x
+
+
 def replaced(blueprint: Blueprint, cell: Position, state: BlockState) -> Blueprint:
     """The same with one block changed."""
-    at = (cell.y * blueprint.size.z + cell.z) * blueprint.size.x + cell.x
+    at = index_of(cell, blueprint.size)
     cells = [*blueprint.cells[:at], len(blueprint.palette), *blueprint.cells[at + 1 :]]
     return Blueprint.of(blueprint.size, [*blueprint.palette, state], cells, origin=blueprint.origin)
 
@@ -97,7 +101,6 @@ def replaced(blueprint: Blueprint, cell: Position, state: BlockState) -> Bluepri
 def test_no_seed_poses_a_problem_that_is_solved_or_out_of_place(task: str) -> None:
     low, high = PLOT
     size = Size(*high.minus(low).plus((1, 1, 1)))
-    empty = Blueprint.of(size, [AIR], [0] * size.volume)
     instructions: set[str] = set()
     for seed in range(8):
         problem = TASKS[task](Random(f"{task} {seed}"))
@@ -106,9 +109,11 @@ def test_no_seed_poses_a_problem_that_is_solved_or_out_of_place(task: str) -> No
         for body in (problem.start, problem.start.plus((0, 1, 0))):
             assert problem.blocks.get(body, "air") == "air"
         assert problem.start.y > GROUND and problem.instruction.endswith(".")
-        states = [BlockState.parse(problem.blocks.get(low.plus(cell), "air")) for cell in empty.positions()]
-        palette = list(dict.fromkeys(states))
-        blocks = Blueprint.of(empty.size, palette, map(palette.index, states), origin=low)
+        cells = [0] * size.volume
+        for number, at in enumerate(problem.blocks, start=1):
+            cells[index_of(at.minus(low), size)] = number
+        palette = [AIR, *map(BlockState.parse, problem.blocks.values())]
+        blocks = Blueprint.of(size, palette, cells, origin=low)
         assert list(problem.goal(World(blocks, problem.items)))
         instructions.add(problem.instruction)
     assert len(instructions) > 3
