@@ -7,7 +7,7 @@ from mmi_minecraft.blueprint import Position
 from mmi_minecraft.generators import Structure
 from mmi_minecraft.tasks.problem import Act
 
-__all__ = ["build", "craft", "dig", "move", "place", "told", "words"]
+__all__ = ["a", "build", "craft", "dig", "move", "place", "told", "words"]
 
 
 def told(at: Position) -> str:
@@ -18,6 +18,11 @@ def told(at: Position) -> str:
 def words(name: str) -> str:
     """A block or an item as people call it."""
     return name.replace("_", " ")
+
+
+def a(name: str) -> str:
+    """One such block or item, as in "an oak door"."""
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {words(name)}"
 
 
 def place(at: Position, block: str, why: str = "") -> Act:

@@ -5,7 +5,7 @@ from random import Random
 
 from mmi_minecraft.blueprint import Position
 from mmi_minecraft.server.player import Player
-from mmi_minecraft.tasks.acts import dig, place, told, words
+from mmi_minecraft.tasks.acts import a, dig, place, told, words
 from mmi_minecraft.tasks.goals import box, stands
 from mmi_minecraft.tasks.problem import Act, Goal, Problem, Solution
 from mmi_minecraft.tasks.supplies import STONES, WOODS, drawn_spot
@@ -68,7 +68,7 @@ def doorway(chance: Random) -> Problem:
 
     return _before_a_wall(
         at,
-        instruction=f"A wall of {words(stone)} stands from {told(at)} to {told(_end(at))}. Put {_a(words(door))} "
+        instruction=f"A wall of {words(stone)} stands from {told(at)} to {told(_end(at))}. Put {a(door)} "
         f"into it, with its lower half at {told(lower)}, and leave the rest of the wall.",
         goal=stands({**wall, lower: f"{door}[half=lower]", upper: f"{door}[half=upper]"}),
         solution=solution,
@@ -150,7 +150,3 @@ def _before_a_wall(
         blocks=blocks,
         items=items,
     )
-
-
-def _a(name: str) -> str:
-    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

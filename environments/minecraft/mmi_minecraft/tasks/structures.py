@@ -6,7 +6,7 @@ from random import Random
 from mmi_minecraft.blueprint import Position
 from mmi_minecraft.generators import Fence, Hut, Stairs, Structure, Tower, Wall
 from mmi_minecraft.server.practice import GameMode
-from mmi_minecraft.tasks.acts import build, told, words
+from mmi_minecraft.tasks.acts import a, build, told, words
 from mmi_minecraft.tasks.goals import box, every, shut_in, stands
 from mmi_minecraft.tasks.problem import FEET, Goal, Problem
 from mmi_minecraft.tasks.supplies import STONES, WOODS, drawn_spot, supplies
@@ -42,7 +42,7 @@ def fence_pen(chance: Random) -> Problem:
     return _built(
         at,
         Fence(material=wood, width=width, depth=depth, gate="south"),
-        instruction=f"Build {words(wood)} fence around the ground from {told(at)} to {told(far)}, with a {words(wood)} "
+        instruction=f"Build {a(wood)} fence around the ground from {told(at)} to {told(far)}, with {a(wood)} "
         f"fence gate in the middle of the south side, at {told(gate)}.",
         goal=stands({**ring, gate: f"{wood}_fence_gate", **dict.fromkeys(inside, "air")}),
     )
@@ -67,14 +67,14 @@ def stairs(chance: Random) -> Problem:
     at, height, width = drawn_spot(chance), chance.randint(2, 4), chance.randint(1, 2)
     family = chance.choice(("cobblestone", "sandstone", "oak", "birch"))
     step = f"{family}_stairs[facing=north]"
+    lowest, topmost = at.plus((0, 0, height - 1)), at.plus((0, height - 1, 0))
     steps = {at.plus((across, up, height - 1 - up)): step for across in range(width) for up in range(height)}
     ledge = box(at.plus((-1, 0, -3)), at.plus((width, height - 1, -1)))
     return _built(
         at,
         Stairs(material=family, height=height, width=width),
-        instruction=f"Build {words(family)} stairs up to the ledge of {_LEDGE}, {width} wide: the lowest step is at "
-        f"{told(at.plus((0, 0, height - 1)))}, the topmost at {told(at.plus((0, height - 1, 0)))}; one climbs them "
-        "to the north.",
+        instruction=f"Build {words(family)} stairs up to the ledge of {_LEDGE}, {width} wide. Their west side has the "
+        f"lowest step at {told(lowest)} and the topmost at {told(topmost)}; one climbs them to the north.",
         goal=stands(steps),
         start=at.plus((0, 0, height + 3)),
         blocks=dict.fromkeys(ledge, _LEDGE),
@@ -95,7 +95,7 @@ def tower(chance: Random) -> Problem:
         at,
         Tower(material=stone, width=5, height=height, wood=wood, windows=False, battlements=False),
         instruction=f"Build a hollow square tower of {words(stone)}, 5 by 5 and {height} high, with its north-west "
-        f"corner at {told(at)}. It has a {words(wood)} door in the middle of the south side, a ladder on the inside of "
+        f"corner at {told(at)}. It has {a(wood)} door in the middle of the south side, a ladder on the inside of "
         "the north wall that leads up through the topmost layer, and no windows.",
         goal=stands(asked),
         game_mode="creative",
@@ -125,7 +125,7 @@ def hut(chance: Random) -> Problem:
             light=False,
         ),
         instruction=f"Build a hut from {told(at)} to {told(far)}: its walls of {words(planks)}, 3 high, with windows "
-        f"of glass pane if you like, a {words(door_wood)} door in the middle of the south side at {told(door)}, grass "
+        f"of glass pane if you like, {a(door_wood)} door in the middle of the south side at {told(door)}, grass "
         "as its floor, and a roof. Once the door is shut, nothing may get in.",
         goal=every(stands(asked), shut_in(at.plus((2, 1, 2)))),
         game_mode="creative",
