@@ -17,7 +17,7 @@ bot.once('spawn', async () => {
   const ground = bot.blockAt(bot.entity.position.floored().offset(2, -1, 2))
   const began = performance.now()
   for (let round = 0; round < Number(rounds); round++) {
-    await bot.placeBlock(ground, new Vec3(0, 1, 0))
+    await bot._placeBlockWithOptions(ground, new Vec3(0, 1, 0), { swingArm: 'right', forceLook: true }) // at once, as we do
     await bot.dig(bot.blockAt(ground.position.offset(0, 1, 0)), true)
   }
   console.log((performance.now() - began) / Number(rounds))
