@@ -27,6 +27,10 @@ _DISABLED_FEATURES = (
     "MediaRouter",
     "Translate",
     "LensOverlay",
+    "AimEnabled",  # asks Google at every start whether its AI mode may be offered
+    "AimServerEligibilityEnabled",
+    "AimServerRequestOnStartupEnabled",
+    "AimServerRequestOnIdentityChangeEnabled",
     # Chromium obeys the last list alone, so what Playwright relies on is said again
     "PaintHolding",
     "HttpsUpgrades",
