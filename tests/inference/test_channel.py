@@ -87,7 +87,7 @@ def test_what_was_done_is_told_as_it_was_drafted() -> None:
 
 @pytest.mark.weights
 def test_the_untrained_model_knows_what_a_person_wanted() -> None:
-    loaded, pictures = MMInterleaved.from_pretrained("small"), MemoryPictures()
+    loaded, pictures = MMInterleaved.from_pretrained("small", weights="base"), MemoryPictures()
     ranker = Ranker(loaded.open(pictures), loaded.tokenizer, look=False)
     screen = _screen(("button", "Cancel"), ("textbox", ""), ("button", "Submit"), ("link", "Help"))
 
