@@ -1,6 +1,7 @@
 """`mmi minecraft build`: from a sentence or a file to a building on a real server, and the page that proves it."""
 
 import json as json_format
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from mmi_agent.errors import ConfigError
 if TYPE_CHECKING:
     from mmi_minecraft import Blueprint, Position
     from mmi_minecraft.building.proof import Proof
+    from mmi_minecraft.server.player import Player
     from mmi_minecraft.server.practice import PracticeServer
     from rich.status import Status
 
@@ -22,6 +24,7 @@ __all__ = ["build_building"]
 
 _PRACTICE_CORNER = (16, 5, 16)  # on level ground, a few steps from where players come in
 _SPARE = 8  # scaffolding beside what the plan asks for
+_SUPPLY_TIMEOUT_S = 20
 
 
 class _Asked(NamedTuple):
@@ -137,19 +140,26 @@ def _build(
         status.update("joining the server")
         world.reset(asked.request, pictures=pictures)
         if own is not None and world.player.state().game_mode == "survival":
-            _supply(own, world.player.state().username, blueprint)
+            _supply(own, world.player, blueprint)
         status.update(f"building {blueprint.num_blocks:,} blocks")
         stands = corner.minus((blueprint.origin.x, 0, blueprint.origin.z))
         return build_and_prove(world, pictures, blueprint, stands, where=where, read=own.read if own else None)
 
 
-def _supply(own: "PracticeServer", username: str, blueprint: "Blueprint") -> None:
-    """Gives the builder what the plan needs."""
+def _supply(own: "PracticeServer", player: "Player", blueprint: "Blueprint") -> None:
+    """Gives the builder what the plan needs, and waits until it has it."""
     from mmi_minecraft.building import build_order
     from mmi_minecraft.materials import materials
 
-    for material in materials(blueprint, scaffolding=build_order(blueprint).scaffolding + _SPARE):
-        own.give(username, material.item, material.count)
+    needed = materials(blueprint, scaffolding=build_order(blueprint).scaffolding + _SPARE)
+    for material in needed:
+        own.give(player.state().username, material.item, material.count)
+    until = time.monotonic() + _SUPPLY_TIMEOUT_S
+    while time.monotonic() < until:
+        items = player.state().items
+        if all(items.get(material.item, 0) >= material.count for material in needed):
+            return
+        player.wait(0.1)
 
 
 def _told(own: "PracticeServer") -> str:

@@ -21,6 +21,7 @@ def mmi(*arguments: object) -> tuple[int, str]:
 def test_a_sentence_becomes_a_fence_that_the_server_itself_counts(tmp_path: Path) -> None:
     page = tmp_path / "fence.html"
     code, said = mmi("oak fence 5 by 4 with a gate", "--page", page, "--json")
+    assert "{" in said, said
     told = json.loads(said[said.index("{") :])
     assert (code, told["complete"], told["placed"], told["server_match_percent"]) == (0, True, 14, 100)
     text = page.read_text()

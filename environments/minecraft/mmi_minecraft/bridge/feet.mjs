@@ -8,7 +8,7 @@ import { blockAt, text } from './senses.mjs'
 const { Vec3 } = need('vec3')
 const { Movements, goals } = need('mineflayer-pathfinder')
 
-const THINK_S = 3
+const THINK_S = 10
 const JUMPS = 3
 const PASSED = /(_door|_gate|_trapdoor|_carpet|ladder|scaffolding|_slab|snow|farmland|dirt_path|_bed)$/
 const HOLDS = /^(water|ladder|vine|scaffolding)$/

@@ -12,6 +12,8 @@ const items = need('prismarine-item')
 const REACH = 5 // blocks from the eyes to the spot that is clicked; servers allow a little more
 const TABLE = 4 // blocks on each axis within which a crafting table is looked for
 const ANSWER_S = 3
+const TURNS = 3
+const TURNED = 0.02 // radians
 const AIR = /^(air|cave_air|void_air)$/
 const REPLACED = /^(air|cave_air|void_air|water|lava|grass|short_grass|tall_grass|fern|dead_bush|seagrass|snow|fire)$/
 const ANSWERS_CLICKS = /(_door|_gate|_trapdoor|_button|_bed|_sign|chest|_table|furnace|anvil|barrel|lever|repeater|comparator|shulker_box|hopper|dispenser|dropper|loom|stonecutter|grindstone|lectern|beacon|smoker|scaffolding|jukebox|note_block|cake|campfire|bell|pot|composter|cauldron|crafter)$/
@@ -108,9 +110,8 @@ function fits (bot, item, wanted, click) {
 
 async function put (bot, position, { face, step, reference, cursor, yaw, pitch }) {
   const sneaks = ANSWERS_CLICKS.test(reference.name)
-  await bot.look(Math.PI - yaw * Math.PI / 180, -pitch * Math.PI / 180, true)
   if (sneaks) bot.setControlState('sneak', true)
-  await ticks(bot, sneaks ? 2 : 1) // the server has to know how the player looks before it hears of the click
+  await turn(bot, Math.PI - yaw * Math.PI / 180, -pitch * Math.PI / 180, sneaks ? 2 : 1)
   try {
     const changed = change(bot, position)
     await bot._genericPlace(reference, new Vec3(...step), { delta: new Vec3(...cursor), forceLook: 'ignore', swingArm: 'right' })
@@ -119,6 +120,15 @@ async function put (bot, position, { face, step, reference, cursor, yaw, pitch }
     if (sneaks) bot.setControlState('sneak', false)
   }
   return describe(bot.registry, blockAt(bot, position).stateId)
+}
+
+// Looks somewhere and lets the server know, before it hears of a click. A server that just moved the player turns it back.
+async function turn (bot, yaw, pitch, wait) {
+  for (let left = TURNS; left; left--) {
+    await bot.look(yaw, pitch, true)
+    await ticks(bot, wait)
+    if (Math.abs(Math.sin((bot.entity.yaw - yaw) / 2)) < TURNED && Math.abs(bot.entity.pitch - pitch) < TURNED) return
+  }
 }
 
 // The next change of the block at a position.
