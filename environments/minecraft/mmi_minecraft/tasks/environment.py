@@ -22,7 +22,8 @@ from mmi_minecraft.tasks.problem import PLOT, Act, Problem, World
 
 __all__ = ["PracticeEnvironment", "practice_tasks"]
 
-_SETTLE_TIMEOUT_S = 20
+_SETTLE_TIMEOUT_S = 10
+_POSES = 3
 _LOOK_AGAIN_S = 0.05
 _FAULTS_TOLD = 3
 
@@ -214,7 +215,17 @@ class PracticeEnvironment:
     # ---- posing a problem
 
     def _pose(self, server: PracticeServer, problem: Problem) -> None:
-        """Puts the plot and the player as the problem has them."""
+        """Puts the plot and the player as the problem has them; again where the player, still coming in, missed it."""
+        for _ in range(_POSES):
+            self._put(server, problem)
+            if self._settles(server.read(*PLOT), problem):
+                self._face(problem)
+                return
+        raise EnvironmentFailure(
+            f"{self.name}: the player did not hear of its new task, posed {_POSES} times, {_SETTLE_TIMEOUT_S} s each"
+        )
+
+    def _put(self, server: PracticeServer, problem: Problem) -> None:
         found = server.read(*PLOT)
         asked = {at: BlockState.parse(block) for at, block in problem.blocks.items()}
         wanted = {at: asked.get(at, _flat(at.y)) for at in box(*PLOT)}
@@ -226,18 +237,19 @@ class PracticeEnvironment:
             server.give(self._username, item, count)
         x, y, z = problem.start
         server.teleport(self._username, (x + 0.5, y, z + 0.5))
-        self._settle(server.read(*PLOT), problem)
 
-    def _settle(self, blocks: Blueprint, problem: Problem) -> None:
-        """Waits until the player knows of all that, and has it look at the site."""
-        player = self.player
+    def _settles(self, blocks: Blueprint, problem: Problem) -> bool:
+        """Waits until the player knows of all that."""
         until_s = time.monotonic() + _SETTLE_TIMEOUT_S
-        while not _knows(player.state(), problem) or player.read(*PLOT) != blocks:
+        while not _knows(self.player.state(), problem) or self.player.read(*PLOT) != blocks:
             if time.monotonic() > until_s:
-                raise EnvironmentFailure(
-                    f"{self.name}: the player did not hear of its new task in {_SETTLE_TIMEOUT_S} s"
-                )
+                return False
             time.sleep(_LOOK_AGAIN_S)
+        return True
+
+    def _face(self, problem: Problem) -> None:
+        """Has the player stand, ready, and look at the site."""
+        player = self.player
         player.walk(problem.start)  # it may still fly, or fall
         if problem.items:
             player.equip(next(iter(problem.items)), "hand")
