@@ -130,6 +130,7 @@ def _build(
     own: "PracticeServer | None",
     status: "Status",
 ) -> "Proof":
+    from mmi_minecraft.building.live import stand_for
     from mmi_minecraft.building.proof import build_and_prove
     from mmi_minecraft.server.environment import MinecraftEnvironment
 
@@ -142,8 +143,8 @@ def _build(
         if own is not None and world.player.state().game_mode == "survival":
             _supply(own, world.player, blueprint)
         status.update(f"building {blueprint.num_blocks:,} blocks")
-        stands = corner.minus((blueprint.origin.x, 0, blueprint.origin.z))
-        return build_and_prove(world, pictures, blueprint, stands, where=where, read=own.read if own else None)
+        stand = stand_for(blueprint, corner)
+        return build_and_prove(world, pictures, blueprint, stand, where=where, read=own.read if own else None)
 
 
 def _supply(own: "PracticeServer", player: "Player", blueprint: "Blueprint") -> None:

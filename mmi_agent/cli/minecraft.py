@@ -154,7 +154,7 @@ def show_progress(
 
 def _looked(blueprint: "Blueprint", server: str, corner: "Position", username: str) -> "Progress":
     """Joins the server and reads the building back."""
-    from mmi_minecraft.building.live import verify
+    from mmi_minecraft.building.live import stand_for, verify
     from mmi_minecraft.progress import progress_of
     from mmi_minecraft.server.environment import MinecraftEnvironment
 
@@ -162,7 +162,7 @@ def _looked(blueprint: "Blueprint", server: str, corner: "Position", username: s
 
     with MinecraftEnvironment(server, username=username, with_pictures=False) as world:
         world.reset("look at a building", pictures=MemoryPictures())
-        return progress_of(verify(world.player, blueprint, corner.minus((blueprint.origin.x, 0, blueprint.origin.z))))
+        return progress_of(verify(world.player, blueprint, stand_for(blueprint, corner)))
 
 
 def corner_of(text: str) -> "Position":

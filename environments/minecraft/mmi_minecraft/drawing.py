@@ -1,6 +1,8 @@
 """Pictures of blueprints: the whole as seen from above a corner, and one layer as a plan."""
 
+import base64
 from collections.abc import Callable, Iterable, Sequence
+from io import BytesIO
 
 from PIL import Image, ImageDraw
 
@@ -9,7 +11,7 @@ from mmi_minecraft.blueprint import Blueprint, Position
 from mmi_minecraft.colors import RGB, color_of, shaded
 from mmi_minecraft.connections import WAYS
 
-__all__ = ["draw_layer", "draw_whole"]
+__all__ = ["data_uri", "draw_layer", "draw_whole"]
 
 _BACKGROUND = (250, 250, 247)
 _LINE = (70, 70, 70)
@@ -181,3 +183,10 @@ def _draw_stands(draw: ImageDraw.ImageDraw, corners: Iterable[tuple[int, int]], 
 def _mixed(color: RGB, other: RGB, share: float) -> RGB:
     red, green, blue = (round(a * share + b * (1 - share)) for a, b in zip(color, other, strict=True))
     return (red, green, blue)
+
+
+def data_uri(image: Image.Image) -> str:
+    """A drawing as an address that holds it, for pages that need nothing else; few colours, so it is small."""
+    buffer = BytesIO()
+    image.quantize(64).save(buffer, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,21 +1,18 @@
 """A blueprint as a page that a child could follow: what to fetch, a picture of each layer, where to stand."""
 
-import base64
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from itertools import product
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
 
 from mmi_agent.errors import ConfigError
 from mmi_minecraft.block_state import AIR
 from mmi_minecraft.blueprint import Blueprint, Canvas, Position
 from mmi_minecraft.building import BuildOrder, BuildStep, build_order
 from mmi_minecraft.colors import color_of
-from mmi_minecraft.drawing import draw_layer, draw_whole
+from mmi_minecraft.drawing import data_uri, draw_layer, draw_whole
 from mmi_minecraft.materials import items, materials, unobtainable
 from mmi_minecraft.progress import Progress, filled_layers
 
@@ -86,7 +83,7 @@ def render_howto(blueprint: Blueprint, *, assumed: Sequence[str] = (), progress:
         num_blocks=blueprint.num_blocks,
         assumed=assumed,
         here=_here(progress) if progress else None,
-        picture=_data_uri(draw_whole(blueprint)),
+        picture=data_uri(draw_whole(blueprint)),
         materials=materials(blueprint, scaffolding=order.scaffolding),
         unobtainable=[name.replace("_", " ") for name in unobtainable(blueprint)],
         trouble=trouble,
@@ -112,7 +109,7 @@ def _here(progress: Progress) -> _Here:
         finished=layer.number - 1,
         blocks=_counted(picture.blueprint(), 1),
         in_the_way=len(layer.in_the_way),
-        plan=_data_uri(draw_layer(picture.blueprint(), 1, crosses=crosses)),
+        plan=data_uri(draw_layer(picture.blueprint(), 1, crosses=crosses)),
     )
 
 
@@ -138,8 +135,8 @@ def _layer(blueprint: Blueprint, y: int, number: int, order: BuildOrder, grows: 
         jumps=sum(step.stand == step.position for step in placed),
         scaffolds=crosses,
         scaffolding=len(put_up),
-        plan=_data_uri(draw_layer(blueprint, y, stands=shown, crosses=crosses)),
-        grown=_data_uri(draw_whole(blueprint, up_to=y)) if grows else "",
+        plan=data_uri(draw_layer(blueprint, y, stands=shown, crosses=crosses)),
+        grown=data_uri(draw_whole(blueprint, up_to=y)) if grows else "",
     )
 
 
@@ -165,9 +162,3 @@ def _scaffolds(order: BuildOrder, placed: Sequence[BuildStep]) -> list[BuildStep
     first, last = steps.index(placed[0]), steps.index(placed[-1])
     before = next((at for at in range(first, 0, -1) if steps[at - 1].action == "place"), 0)
     return [step for step in steps[before:last] if step.action == "scaffold"]
-
-
-def _data_uri(image: Image.Image) -> str:
-    buffer = BytesIO()
-    image.quantize(64).save(buffer, "PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

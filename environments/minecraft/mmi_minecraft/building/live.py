@@ -25,7 +25,7 @@ from mmi_minecraft.materials import items
 from mmi_minecraft.server.player import Player, PlayerState
 from mmi_minecraft.transforms import shifted
 
-__all__ = ["BuildReport", "build", "missing_materials", "verify"]
+__all__ = ["BuildReport", "build", "corners", "missing_materials", "stand_for", "verify"]
 
 _MARGIN = 4
 _BESIDE = 2  # blocks between the site and who has come to it
@@ -68,6 +68,11 @@ class BuildReport:
         return "\n".join([*lines, *self.reasons])
 
 
+def stand_for(blueprint: Blueprint, corner: Position) -> Position:
+    """Where the builder stands so that the north-west corner comes there, with the feet at the corner's height."""
+    return corner.minus((blueprint.origin.x, 0, blueprint.origin.z))
+
+
 def verify(player: Player, blueprint: Blueprint, at: Position) -> Verification:
     """Reads every cell back.
 
@@ -80,7 +85,7 @@ def verify(player: Player, blueprint: Blueprint, at: Position) -> Verification:
         ActionError: If a part of it is too far away to be known.
     """
     planned = shifted(blueprint, at)
-    low, high = _corners(planned)
+    low, high = corners(planned)
     return compare(planned, player.read(low, high))
 
 
@@ -159,7 +164,7 @@ def _check(blueprint: Blueprint, state: PlayerState) -> None:
 
 def _approach(player: Player, planned: Blueprint, state: PlayerState) -> None:
     """Walks to the site: ways are planned on ground that was read, which is the site's. Who cannot is told so later."""
-    (low, high), cell = _corners(planned), state.cell
+    (low, high), cell = corners(planned), state.cell
     x = min(max(cell.x, low.x - _BESIDE), high.x + _BESIDE)
     z = min(max(cell.z, low.z - _BESIDE), high.z + _BESIDE)
     if (x, z) != (cell.x, cell.z):
@@ -169,7 +174,7 @@ def _approach(player: Player, planned: Blueprint, state: PlayerState) -> None:
 
 def _survey(player: Player, planned: Blueprint, state: PlayerState) -> tuple[Ground, Verification]:
     """Reads the place and what is around it."""
-    low, high = _corners(planned)
+    low, high = corners(planned)
     if low.y < state.lowest or high.y > state.highest:
         raise ActionError(
             f"it would reach from {low.y} to {high.y} in height: the world has {state.lowest} to {state.highest}"
@@ -180,7 +185,8 @@ def _survey(player: Player, planned: Blueprint, state: PlayerState) -> tuple[Gro
     return Ground(found), compare(planned, found)
 
 
-def _corners(planned: Blueprint) -> tuple[Position, Position]:
+def corners(planned: Blueprint) -> tuple[Position, Position]:
+    """The lowest and the highest cell of a blueprint in the world, both included."""
     return planned.origin, planned.origin.plus(planned.size).minus((1, 1, 1))
 
 

@@ -4,19 +4,16 @@ import base64
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from io import BytesIO
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
 
 from mmi_agent.errors import ActionError
 from mmi_agent.pictures import PictureStore
 from mmi_minecraft.blueprint import Blueprint, Position
-from mmi_minecraft.building.live import BuildReport, build
+from mmi_minecraft.building.live import BuildReport, build, corners
 from mmi_minecraft.building.verifying import Verification, compare
-from mmi_minecraft.drawing import draw_whole
+from mmi_minecraft.drawing import data_uri, draw_whole
 from mmi_minecraft.server.environment import MinecraftEnvironment
-from mmi_minecraft.transforms import shifted
 
 __all__ = ["Proof", "build_and_prove", "render_proof"]
 
@@ -28,18 +25,21 @@ class Proof:
     """What was built, and what shows it.
 
     Attributes:
-        planned: The blueprint, with its place in the world as origin.
         where: The server, in words.
         report: What the builder did and read back.
         witness: What the server itself says of every cell, where it can be asked.
         photo: What the builder sees from the south of it, as PNG.
     """
 
-    planned: Blueprint
     where: str
     report: BuildReport
     witness: Verification | None
     photo: bytes
+
+    @property
+    def planned(self) -> Blueprint:
+        """The blueprint, with its place in the world as origin."""
+        return self.report.verification.blueprint
 
     @property
     def complete(self) -> bool:
@@ -71,11 +71,11 @@ def build_and_prove(
         EnvironmentFailure: If the game is gone.
     """
     report = build(world.player, blueprint, at)
-    planned = shifted(blueprint, at)
-    low, high = planned.origin, planned.origin.plus(planned.size).minus((1, 1, 1))
+    planned = report.verification.blueprint
+    low, high = corners(planned)
     witness = compare(planned, read(low, high)) if read else None
     photo = _photograph(world, pictures, low, high)
-    return Proof(planned=planned, where=where, report=report, witness=witness, photo=photo)
+    return Proof(where=where, report=report, witness=witness, photo=photo)
 
 
 def render_proof(proof: Proof, *, request: str, assumed: Sequence[str] = ()) -> str:
@@ -94,9 +94,9 @@ def render_proof(proof: Proof, *, request: str, assumed: Sequence[str] = ()) -> 
         request=request,
         assumed=assumed,
         readings=readings,
-        plan=_data_uri(draw_whole(proof.planned)),
+        plan=data_uri(draw_whole(proof.planned)),
         photo=f"data:image/png;base64,{base64.b64encode(proof.photo).decode()}",
-        differences="" if proof.complete else _data_uri(proof.report.verification.draw()),
+        differences="" if proof.complete else data_uri(proof.report.verification.draw()),
     )
 
 
@@ -110,9 +110,3 @@ def _photograph(world: MinecraftEnvironment, pictures: PictureStore, low: Positi
     world.player.look_at(middle)
     (picture,) = world.observe().pictures
     return pictures.get(picture.digest)
-
-
-def _data_uri(image: Image.Image) -> str:
-    buffer = BytesIO()
-    image.quantize(64).save(buffer, "PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -10,7 +10,7 @@ from mmi_agent.types import Outcome
 from mmi_minecraft.block_state import BlockState
 from mmi_minecraft.block_table import block_names, data_versions
 from mmi_minecraft.blueprint import Blueprint, Position
-from mmi_minecraft.building.live import build
+from mmi_minecraft.building.live import build, stand_for
 from mmi_minecraft.formats import read_blueprint
 from mmi_minecraft.generators import Structure
 from mmi_minecraft.materials import items
@@ -126,8 +126,7 @@ class Hands:
 
     def _build(self, blueprint: Blueprint, at: At, turns: int) -> Outcome:
         turned = rotated(blueprint, turns)
-        corner = Position(*at).minus((turned.origin.x, 0, turned.origin.z))
-        report = build(self._player(), turned, corner, timeout_s=_BUILD_TIMEOUT_S)
+        report = build(self._player(), turned, stand_for(turned, Position(*at)), timeout_s=_BUILD_TIMEOUT_S)
         pictures = ()
         if report.verification.wrong:
             drawn = BytesIO()
