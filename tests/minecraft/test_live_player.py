@@ -48,6 +48,20 @@ def test_blocks_get_the_state_that_was_asked_for(plot: Callable[..., Plot], vers
     assert "part=head" in here.block(1, 0, 5)
 
 
+def test_a_block_that_is_seen_across_a_corner_faces_as_asked(plot: Callable[..., Plot]) -> None:
+    here = plot("creative")
+    here.player.fly(here.at.plus((3, 2, 3)), over=0)
+    here.set({(5, 0, 5): "crafting_table"})
+    at = (5, 1, 5)
+    for before in range(6):  # clients turn in steps, from where the server last turned them
+        here.player.look_at(here.at.plus((before, 2, 9 - before)))
+        here.server.teleport(here.name, here.player.state().position)
+        here.player.wait(0.1)
+        here.player.place(here.at.plus(at), "oak_trapdoor[facing=north]", "oak_trapdoor")
+        assert here.read(at, at)[0, 0, 0].get("facing") == "north"
+        here.set({at: "air"})
+
+
 def test_a_slab_on_a_slab_is_one_block(plot: Callable[..., Plot]) -> None:
     here = plot("survival")
     here.give(oak_slab=2)

@@ -14,6 +14,7 @@ const TABLE = 4 // blocks on each axis within which a crafting table is looked f
 const ANSWER_S = 3
 const TURNS = 3
 const TURNED = 0.02 // radians
+const UNSURE = 3 // degrees; servers keep a look in steps of 360/256
 const AIR = /^(air|cave_air|void_air)$/
 const REPLACED = /^(air|cave_air|void_air|water|lava|grass|short_grass|tall_grass|fern|dead_bush|seagrass|snow|fire)$/
 const ANSWERS_CLICKS = /(_door|_gate|_trapdoor|_button|_bed|_sign|chest|_table|furnace|anvil|barrel|lever|repeater|comparator|shulker_box|hopper|dispenser|dropper|loom|stonecutter|grindstone|lectern|beacon|smoker|scaffolding|jukebox|note_block|cake|campfire|bell|pot|composter|cauldron|crafter)$/
@@ -101,7 +102,12 @@ function looksAlong (way) {
   return { yaw: (360 - Math.atan2(way.x, way.z) * 180 / Math.PI) % 360, pitch: -Math.asin(way.y / way.norm()) * 180 / Math.PI }
 }
 
+// A look that is a little off, as servers have it, must give the same.
 function fits (bot, item, wanted, click) {
+  return [-UNSURE, 0, UNSURE].every((off) => gives(bot, item, wanted, { ...click, yaw: click.yaw + off }))
+}
+
+function gives (bot, item, wanted, click) {
   const becomes = placed(bot.registry, item, click)
   if (!becomes) return true // an item that is no block, such as a bucket
   if (becomes.name !== wanted.name) return false
