@@ -82,6 +82,7 @@ def run_context(run: Trajectory) -> Context:
     """All that the policy knew when the run was over: the steps that stood in its last prompt, and the last step.
 
     Where the world ended the run with success, in one run of four one more step says so, about the last sight of it.
+    Never after a single call: with the many tasks of one call, that teaches to stop wherever the first is done.
 
     Raises:
         DataError: If the run has no step.
@@ -120,7 +121,7 @@ def _said_done(run: Trajectory) -> Iterator[PastStep]:
     ended_by_itself = run.steps[-1].intent.call is None or run.steps[-1].intent.call.name != FINISH.name
     may_say_so = any(tool.name == FINISH.name for tool in run.start.tools)
     seen = run.end.observation if run.end and int(run.end.previous[:8], 16) % _SAYS_DONE == 0 else None
-    if seen and run.verdict and run.verdict.success and ended_by_itself and may_say_so:
+    if seen and len(run.steps) > 1 and run.verdict and run.verdict.success and ended_by_itself and may_say_so:
         yield PastStep(
             observation=seen,
             blocks=(Text(text="The task is done."),),
