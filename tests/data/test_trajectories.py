@@ -94,9 +94,15 @@ def test_one_of_four_who_were_stopped_learns_to_stop(tmp_path: Path) -> None:
         assert text.rstrip().endswith('The task is done.\n{"tool":"finish","arguments":{"answer":"Done."}}')
 
 
+class _TypedAlready(EchoEnvironment):
+    def _begin(self, task: str | None, seed: int) -> None:
+        super()._begin(task, seed)
+        self._field = "fig"
+
+
 def test_nobody_learns_to_stop_after_a_single_call(tmp_path: Path) -> None:
     for number in range(24):
-        run(ScriptedPolicy([("send", {})]), EchoEnvironment(""), tmp_path / str(number))
+        run(ScriptedPolicy([("send", {})]), _TypedAlready("fig"), tmp_path / str(number))
     for sample in open_data(tmp_path, look=False):
         assert isinstance(sample, Sample)
         assert not any(isinstance(part.content, str) and '{"tool":"finish"' in part.content for part in sample.parts)
