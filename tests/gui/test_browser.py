@@ -164,6 +164,8 @@ def test_keys_double_clicks_drags_and_scrolls(site: Site, browse: Browse):
     browser.click("", "textbox")
     browser.do("press_keys", keys="a Control+b")
     assert "Title: btrue" in browser.seen.text
+    assert browser.do("press_keys", keys="x ArrowLeft", times=3).text == "pressed x ArrowLeft 3 times"
+    assert browser.find("", "textbox").value == "axxx"
     assert "no key" in browser.do("press_keys", keys="Entre").text
     assert (
         browser.do("scroll", direction="down", mark=browser.find("Inner").mark, amount=100).text

@@ -90,16 +90,16 @@ class Hands:
             await keyboard.press("Enter")
         return f"typed {text[:80]!r} {where}{' and pressed Enter' if press_enter else ''}"
 
-    async def press(self, keys: str) -> str:
-        """Presses keys one after the other: "Enter", "Control+A Delete"."""
-        for key in keys.split():
+    async def press(self, keys: str, *, times: int = 1) -> str:
+        """Presses keys one after the other, as often as is said: "Enter", "Control+A Delete"."""
+        for key in keys.split() * times:
             try:
                 await self._tabs.page.keyboard.press(key)
             except Error as error:
                 if "Unknown key" not in error.message:
                     raise
                 raise ActionError(f"{key!r} is no key; keys are named like Enter, ArrowDown, Control+A, a") from error
-        return f"pressed {keys}"
+        return f"pressed {keys}" if times == 1 else f"pressed {keys} {times} times"
 
     async def scroll(self, direction: Direction, amount: int, mark: int | None) -> str:
         """Turns the mouse wheel over an element, else over the middle of the view; `amount` in thousandths of it."""

@@ -57,6 +57,7 @@ class _TypeFocused(_Arguments):
 
 class _PressKeys(_Arguments):
     keys: str = Field(min_length=1, max_length=100, description="Keys with spaces between, as in 'Control+A Delete'.")
+    times: int = Field(default=1, ge=1, le=100, description="How often all of them are pressed.")
 
 
 class _Scroll(_Arguments):
@@ -140,7 +141,7 @@ def input_tools(perform: Perform, effect: Effect) -> tuple[FunctionTool, ...]:
             name="press_keys",
             description="Press keys, one after the other.",
             args_schema=_PressKeys,
-            run=lambda a: perform(lambda hands: hands.press(a.keys)),
+            run=lambda a: perform(lambda hands: hands.press(a.keys, times=a.times)),
             effect=effect,
         ),
         FunctionTool(

@@ -199,7 +199,7 @@ def menu(page: Page) -> Iterator[Act]:
     for name in path:
         above = _steps_down_to(page, name)
         if above:
-            yield press_keys(" ".join(["ArrowDown"] * above), f'Move down to the menu item "{name}".')
+            yield press_keys("ArrowDown", f'Move down to the menu item "{name}".', times=above)
         if name == path[-1]:
             yield press_keys("Enter", f'Choose the menu item "{name}".')
         else:

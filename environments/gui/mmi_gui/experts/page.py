@@ -160,9 +160,10 @@ def choose(field: Element, text: str) -> Act:
     return _act(f'Choose "{text}" in the list.', "type_text", mark=field.mark, text=text)
 
 
-def press_keys(keys: str, thought: str) -> Act:
-    """Presses keys."""
-    return _act(thought, "press_keys", keys=keys)
+def press_keys(keys: str, thought: str, *, times: int = 1) -> Act:
+    """Presses keys, as often as is said."""
+    extra = {"times": times} if times > 1 else {}
+    return _act(thought, "press_keys", keys=keys, **extra)
 
 
 def scroll(direction: str, thought: str, *, mark: int | None = None, amount: int | None = None) -> Act:

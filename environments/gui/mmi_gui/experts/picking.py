@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 _ORDINALS = ("1st", "2nd", "3rd")
-_MOST_PRESSES = 9  # what fits into one call
+_MOST_PRESSES = 100  # what one call can do
 
 
 def date_field(page: Page) -> Iterator[Act]:
@@ -73,22 +73,20 @@ def _handles(page: Page) -> list[Element]:
 
 
 def _slid(page: Page, number: int, wanted: int, what: str) -> Iterator[Act]:
-    """Moves a slider with the keys, in large steps first, by the value that is shown behind it."""
+    """Moves a slider with the keys, by the value that is shown behind it."""
     yield click(_handles(page)[number], what)
     while rest := wanted - (shown := int(page.after(_handles(page)[number], "text").name)):
-        size = abs(rest)
-        small = size <= _MOST_PRESSES
-        key = ("ArrowRight" if rest > 0 else "ArrowLeft") if small else ("PageUp" if rest > 0 else "PageDown")
-        count = size if small else min(size // 10, _MOST_PRESSES)
-        yield press_keys(" ".join([key] * count), f"{_difference(wanted, shown)} Press {key} {_times(count)}.")
+        yield _pressed("ArrowRight" if rest > 0 else "ArrowLeft", wanted, shown)
+
+
+def _pressed(key: str, wanted: int, shown: int) -> Act:
+    count = min(abs(wanted - shown), _MOST_PRESSES)
+    often = "once" if count == 1 else f"{count} times"
+    return press_keys(key, f"{_difference(wanted, shown)} Press {key} {often}.", times=count)
 
 
 def _difference(wanted: int, shown: int) -> str:
     return f"{wanted} - {shown} = {wanted - shown}." if shown >= 0 else f"{wanted} - ({shown}) = {wanted - shown}."
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
 
 
 def slider(page: Page) -> Iterator[Act]:
@@ -116,9 +114,8 @@ def spinner(page: Page) -> Iterator[Act]:
     """Counts a field up or down with the keys, and submits."""
     wanted = int(page.asked(r"Select (-?\d+) with"))
     yield click(page.one("spinbutton"), "the field")
-    if count := abs(wanted):
-        key = "ArrowUp" if wanted > 0 else "ArrowDown"
-        yield press_keys(" ".join([key] * count), f"{_difference(wanted, 0)} Press {key} {_times(count)}.")
+    if wanted:
+        yield _pressed("ArrowUp" if wanted > 0 else "ArrowDown", wanted, 0)
     yield submit(page)
 
 
