@@ -7,7 +7,7 @@ from collections.abc import Callable
 from threading import Thread
 
 import pytest
-from live import Plot
+from live import GROUND, Plot
 from mmi_minecraft import BlockState, Canvas
 from mmi_minecraft.building.live import build, verify
 from mmi_minecraft.building.verifying import alike
@@ -180,6 +180,20 @@ def test_after_a_kill_it_goes_on_and_places_nothing_twice(plot: Callable[..., Pl
     assert report.placed == 28 - standing
     assert stands(here, fence)
     assert not used_up(here, fence)
+
+
+def test_who_was_left_on_scaffolding_comes_down_and_takes_it_away(plot: Callable[..., Plot]) -> None:
+    here = plot("survival")
+    carry_materials(here, FENCE)
+    here.give(scaffolding=1)
+    here.server.fill(here.at.plus((-2, 0, 1)), here.at.plus((-2, 6, 1)), "scaffolding")
+    here.server.teleport(here.name, (14.5, GROUND + 7, 17.5))
+    here.player.wait(0.2)
+    here.settle()
+    report = build(here.player, FENCE, here.at)
+    assert report.complete, report
+    assert here.read((-3, 0, -1), (-1, 8, 3)).num_blocks == 0
+    assert here.player.state().cell.y == GROUND
 
 
 def test_it_stops_in_time_and_goes_on(plot: Callable[..., Plot]) -> None:

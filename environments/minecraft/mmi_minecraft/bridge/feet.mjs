@@ -70,10 +70,25 @@ async function jumpAndPlace (bot, { block, item }) {
     for (let tick = 0; tick < 20 && bot.entity.position.y < feet.y + 1.05; tick++) await ticks(bot, 1)
     if (bot.entity.position.y < feet.y + 1) throw new Refusal(`there is no room to jump at ${text(feet)}`)
     bot.setControlState('jump', false)
-    return await place(bot, { position: [feet.x, feet.y, feet.z], block, item })
+    return await hovering(bot, () => place(bot, { position: [feet.x, feet.y, feet.z], block, item }))
   } finally {
     bot.setControlState('jump', false)
     await settle(bot)
+  }
+}
+
+// Does something without coming down meanwhile: a server that answers late would put the block into the bot's body.
+async function hovering (bot, deed) {
+  const height = bot.entity.position.y
+  const stay = () => {
+    bot.entity.position.y = height
+    bot.entity.velocity.y = 0
+  }
+  bot.on('physicsTick', stay)
+  try {
+    return await deed()
+  } finally {
+    bot.removeListener('physicsTick', stay)
   }
 }
 

@@ -28,6 +28,7 @@ _PLACES_TRIED = 8
 _FORESIGHT = 40
 _WALK_TIMEOUT_S = 20
 _FALL_LOOKS, _TICK_S = 40, 0.05
+_RISES_TRIED = 2
 _SHUTS = ("_door", "_fence_gate")
 
 
@@ -74,6 +75,7 @@ class Walking(Crew):
         """Follows the plan the first time, and mends what is wrong the next times."""
         todo = list(wrong)
         steps, self._steps = self._steps, ()
+        self._risen |= {at for at in self.ground.named(_SCAFFOLDING) if at not in self._planned}
         dug_later = {step.position for step in steps if step.action == "dig"}
         for each in sorted(todo, key=lambda each: -each.position.y):
             if each.position not in dug_later:
@@ -116,9 +118,8 @@ class Walking(Crew):
             left = [each for each in left if each.position not in done]
 
     def _clear_away(self) -> None:
-        """Takes scaffolding away that is no part of the building: what is left over, from an earlier time too."""
-        left = {at for at in self.ground.named(_SCAFFOLDING) if at not in self._planned} | self._risen
-        for at in sorted(left, key=lambda at: -at.y):
+        """Takes away what is no part of the building: what is left over, from an earlier time too."""
+        for at in sorted(self._risen, key=lambda at: -at.y):
             self.attempt(lambda at=at: self._take_away(at), at)
 
     def _take_away(self, at: Position) -> None:
@@ -199,10 +200,22 @@ class Walking(Crew):
         return None
 
     def _rise(self, blocks: int) -> None:
-        for _ in range(blocks):
-            feet, item = self._feet(), self.helper()
-            self.ground[feet] = self.player.pillar(item, item)
-            self._risen.add(feet)
+        """Puts a pillar below the feet. How far it got is asked each time: a server that answers late confuses both.
+
+        Raises:
+            ActionError: If it does not come up.
+        """
+        base = self._feet()
+        for _ in range(_RISES_TRIED * blocks):
+            item = self.helper()
+            state = self.player.pillar(item, item)
+            feet = self._feet()
+            for y in range(base.y, feet.y):
+                self.ground[Position(base.x, y, base.z)] = state
+                self._risen.add(Position(base.x, y, base.z))
+            if feet.y >= base.y + blocks:
+                return
+        raise ActionError(f"no pillar of {blocks} could be put up at {base.x} {base.y} {base.z}")
 
     def _sink(self) -> None:
         """Digs the block below the feet, and falls."""

@@ -1,0 +1,78 @@
+"""A server that answers late, as one far away or on a busy machine does: nothing is built wrong for it."""
+
+import asyncio
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from threading import Thread
+
+import pytest
+from live import GROUND, Plot
+from mmi_minecraft import Canvas
+from mmi_minecraft.building.live import build
+from mmi_minecraft.materials import materials
+from mmi_minecraft.server import Player, PracticeServer
+
+DELAY_S = 0.2
+
+
+async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Hands on what comes, late and in order."""
+    loop = asyncio.get_running_loop()
+    while data := await reader.read(1 << 16):
+        loop.call_later(DELAY_S, writer.write, data)
+    loop.call_later(DELAY_S, writer.close)
+
+
+@contextmanager
+def far_away(port: int) -> Generator[int]:
+    """A port through which a port of this machine is far away."""
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, to_there = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(carry(reader, to_there), carry(there, writer))
+
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(asyncio.start_server(meet, "127.0.0.1", 0))
+    thread = Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    yield server.sockets[0].getsockname()[1]
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def distant(serve: Callable[..., PracticeServer]) -> Iterator[Player]:
+    """A player whose server is far away."""
+    with far_away(serve("1.21.4").port) as port:
+        player = Player()
+        player.join("127.0.0.1", port, "distant", version=None, timeout_s=60)
+        yield player
+        player.close()
+
+
+@pytest.fixture
+def late(serve: Callable[..., PracticeServer], distant: Player) -> Plot:
+    return Plot(serve("1.21.4"), distant)
+
+
+def test_a_pillar_carries_whoever_jumps_on_it(late: Plot) -> None:
+    late.give(scaffolding=5)
+    feet = late.player.state().cell
+    for height in range(1, 6):
+        late.player.pillar("scaffolding", "scaffolding")
+        assert late.player.state().cell == feet.plus((0, height, 0))
+    late.player.wait(2 * DELAY_S)
+    assert late.where() == feet.plus((0, 5, 0))
+    column = late.server.read(feet, feet.plus((0, 5, 0)))
+    assert [state.name for _, state in column.blocks()] == ["scaffolding"] * 5
+
+
+def test_who_built_high_up_comes_down_and_leaves_no_scaffolding(late: Plot) -> None:
+    canvas = Canvas()
+    canvas.fill([0], range(8), [0], "stone")
+    mast = canvas.blueprint()
+    late.give(**{material.item: material.count for material in materials(mast, scaffolding=8)}, iron_shovel=1)
+    report = build(late.player, mast, late.at)
+    assert report.complete, report
+    assert late.player.state().cell.y == GROUND
+    assert late.server.read(late.at.plus((-5, 0, -5)), late.at.plus((5, 12, 5))).num_blocks == 8
