@@ -166,9 +166,9 @@ class Journal:
             raise MemoryStoreError(
                 f"{self.path} does not begin as a memory does: mmi memory rebuild {self.folder} keeps every whole item"
             )
-        if record["version"] > VERSION:
+        if (version := record.get("version")) not in range(1, VERSION + 1):
             raise MemoryStoreError(
-                f"{self.path} has memory version {record['version']}, this mmi_agent reads up to {VERSION}: upgrade it"
+                f"{self.path} has memory version {version}, this mmi_agent reads up to {VERSION}: upgrade it"
             )
         return str(record["generation"])
 

@@ -519,7 +519,10 @@ def _bytes_of(digest: str, store: PictureStore) -> bytes:
     try:
         return store.get(digest)
     except KeyError:
-        raise MemoryStoreError(f"the picture {digest:.12} of an item is not where pictures are kept") from None
+        raise MemoryStoreError(
+            f"the picture {digest:.12} of an item is not where pictures are kept: put it there, "
+            "or let mmi memory rebuild --embed leave out what is lost"
+        ) from None
 
 
 def _minilm() -> TextEmbedder:

@@ -1,5 +1,6 @@
 """Makes a memory whole again: sets aside what cannot be used, builds the index anew, the vectors too where asked."""
 
+import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ from mmi_agent.memory.chroma import clear_folder
 from mmi_agent.memory.damaged import set_aside
 from mmi_agent.memory.items import MemoryItem
 from mmi_agent.memory.journal import (
-    VERSION,
     Damage,
     Journal,
     Remembered,
@@ -37,7 +37,7 @@ class Rebuilt:
     Attributes:
         items: How many items there are.
         embedded: How many of them got new vectors.
-        pictures_lost: How many pictures were named and are not there; their items are kept without them.
+        pictures_lost: How many pictures were named and are not there, or damaged; their items are kept without them.
         damaged: How many lines could not be used.
         aside: The file that these were moved to; None where there were none.
     """
@@ -102,14 +102,15 @@ class _Salvaged(NamedTuple):
 
 
 def _salvaged(journal: Journal) -> _Salvaged:
-    first, *others = journal.path.read_bytes().split(b"\n")[:-1] or [b""]
+    lines = journal.path.read_bytes().split(b"\n")[:-1]
+    header = record_of(lines[0]) if lines else None
+    begins = header is not None and header.get("record") == "memory"
+    if begins:
+        journal.reopen()  # says what to do with another version
+        journal.close()
     found = _Salvaged({}, {}, {}, [])
     damage: list[Damage] = []
-    if (header := record_of(first)) is None:
-        damage.append(Damage(number=1, reason="is damaged", line=first))
-    elif header.get("version", 0) > VERSION:
-        journal.reopen()  # says what to do
-    for number, line in enumerate(others, start=2):
+    for number, line in enumerate(lines[begins:], start=1 + begins):
         each = parse(line, number=number, at=0)
         if isinstance(each, Damage):
             damage.append(each)
@@ -122,8 +123,12 @@ def _salvaged(journal: Journal) -> _Salvaged:
 
 
 def _with_pictures_there(item: MemoryItem, pictures: Path) -> MemoryItem:
-    there = tuple(picture for picture in item.pictures if (pictures / f"{picture.digest}.png").is_file())
+    there = tuple(picture for picture in item.pictures if _is_whole(pictures / f"{picture.digest}.png"))
     return item if there == item.pictures else item.model_copy(update={"pictures": there})
+
+
+def _is_whole(picture: Path) -> bool:
+    return picture.is_file() and hashlib.sha256(picture.read_bytes()).hexdigest() == picture.stem
 
 
 def _embed_anew(folder: Path, items: Sequence[MemoryItem], say: Callable[[str], None], options: dict[str, Any]) -> None:

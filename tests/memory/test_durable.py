@@ -22,6 +22,7 @@ from mmi_agent.memory.chroma import ChromaIndex
 from mmi_agent.memory.index import ExactIndex
 from mmi_agent.memory.journal import Journal, item_line
 from mmi_agent.memory.upkeep import rebuild
+from mmi_agent.sealed_file import sealed_line
 
 HERE = Path(__file__).parent
 
@@ -228,13 +229,40 @@ def test_a_damaged_first_line_loses_no_item(tmp_path: Path) -> None:
         assert memory.recall("still here")[0].item.text == "still here"
 
 
-def test_a_newer_version_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(journal, "VERSION", 2)
-        opened(tmp_path).close()
+def test_a_missing_first_line_loses_no_item(tmp_path: Path) -> None:
+    with opened(tmp_path) as memory:
+        memory.remember_all([fact("the first"), fact("the second")])
+    path = tmp_path / "items.jsonl"
+    _header, space, *items = path.read_bytes().splitlines(keepends=True)
+    for left in ([space, *items], [*items, space]):
+        path.write_bytes(b"".join(left))
+        done = rebuild(tmp_path, text_embedder=Words(), embed=left[0] != space)
+        assert (done.items, done.damaged) == (2, 0)
+        with opened(tmp_path) as memory:
+            assert memory.recall("the first", 1)[0].item.text == "the first"
+
+
+def test_a_picture_that_was_damaged_on_the_disk_loses_no_item(tmp_path: Path) -> None:
+    with opened(tmp_path) as memory:
+        red, blue = (memory.pictures.put(png(colour)) for colour in ("red", "blue"))
+        memory.remember(fact("a red cup and a blue one", pictures=(red, blue), id="cups"))
+        memory.pictures.path(red.digest).write_bytes(b"no picture")
+        memory.pictures.path(blue.digest).unlink()
+        with pytest.raises(MemoryStoreError, match="mmi memory rebuild --embed leave out what is lost"):
+            memory.edit("cups", text="two cups")
+    options: dict[str, Any] = {"text_embedder": Words(), "picture_embedder": Colours()}
+    assert rebuild(tmp_path, embed=True, **options).pictures_lost == 2
+    with opened(tmp_path) as memory:
+        assert memory.edit("cups", text="two cups").pictures == ()
+
+
+@pytest.mark.parametrize("version", [2, "two"])
+def test_a_newer_version_is_left_alone(tmp_path: Path, version: Any) -> None:
+    header = {"record": "memory", "version": version, "generation": "a"}
+    (tmp_path / "items.jsonl").write_bytes(sealed_line(header) + b"\n")
     before = (tmp_path / "items.jsonl").read_bytes()
     for attempt in (opened, rebuild):
-        with pytest.raises(MemoryStoreError, match="memory version 2, this mmi_agent reads up to 1: upgrade"):
+        with pytest.raises(MemoryStoreError, match=f"memory version {version}, this mmi_agent reads up to 1: upgrade"):
             attempt(tmp_path)
     assert (tmp_path / "items.jsonl").read_bytes() == before
 
