@@ -28,7 +28,7 @@ class Imported(NamedTuple):
 
     added: int
     there: int
-    """Items that the memory holds already, word for word."""
+    """Items whose ids the memory has already: these stay as they are."""
 
 
 def export_memory(memory: Memory, path: Path) -> int:
@@ -66,18 +66,18 @@ def import_memory(memory: Memory, path: Path, *, trust: Trust | None = None) -> 
     """Remembers what `export_memory` wrote; nothing is kept of a file that is not whole.
 
     Args:
-        memory: Takes it in. An item with the id of another takes its place.
+        memory: Takes it in. What it has already stays as it is.
         path: The file.
         trust: What all of it counts as; None believes the file. Of a stranger's file everything should count as
-            "screen".
+            "screen": then none of it stands in place of what the memory has.
 
     Raises:
         MemoryStoreError: If it is no such file, is damaged, or is of a newer version.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            items = [item.model_copy(update={"trust": trust or item.trust}) for item in _items(archive, path)]
-            new = [item for item in items if item.id not in memory or memory.get(item.id) != item]
+            items = list(_items(archive, path))
+            new = [_counted_as(trust, item, memory) for item in items if item.id not in memory]
             pictures = _pictures(archive, path, new)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         raise MemoryStoreError(f"{path} is no export of a memory: {error}") from error
@@ -85,6 +85,13 @@ def import_memory(memory: Memory, path: Path, *, trust: Trust | None = None) -> 
         raise MemoryStoreError(f"cannot read {path}: {error.strerror}") from error
     memory.remember_all(new, pictures=pictures)
     return Imported(added=len(new), there=len(items) - len(new))
+
+
+def _counted_as(trust: Trust | None, item: MemoryItem, memory: Memory) -> MemoryItem:
+    own = tuple(id for id in item.supersedes if id not in memory)
+    return item.model_copy(
+        update={"trust": trust or item.trust, "supersedes": own if trust == "screen" else item.supersedes}
+    )
 
 
 def _written(item: MemoryItem) -> str:

@@ -40,6 +40,18 @@ def test_a_strangers_file_can_be_taken_as_a_screen(tmp_path: Path) -> None:
         assert {item.trust for item in memory.list(superseded=True)} == {"screen"}
 
 
+def test_a_strangers_file_takes_the_place_of_nothing(tmp_path: Path) -> None:
+    with opened(tmp_path / "theirs") as theirs:
+        theirs.remember(fact("the door is open", id="door"))
+        theirs.remember(fact("the window is open", id="evil", supersedes=("window",)))
+        export_memory(theirs, tmp_path / "theirs.zip")
+    with opened(tmp_path / "ours") as ours:
+        ours.remember_all([fact("the door is shut", id="door"), fact("the window is shut", id="window")])
+        assert import_memory(ours, tmp_path / "theirs.zip", trust="screen") == (1, 1)
+        assert ours.get("door").text == "the door is shut"
+        assert ours.is_current("window"), "what the owner said is still recalled"
+
+
 def rewritten(file: Path, name: str, data: bytes) -> Path:
     """The file with one of its parts replaced, or left out where there is no data."""
     other = file.with_name("other.zip")
