@@ -4,8 +4,8 @@ A kept run stands in `<out>/<task>/<seed>/`, whole, as an ordinary trajectory. A
 `<out>/.unfinished/`, so an interrupted collection leaves nothing broken, and the next one goes on with what is missing.
 """
 
-import fcntl
 import multiprocessing
+import os
 import shutil
 import signal
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
@@ -23,6 +23,7 @@ from mmi_agent.environment import Environment
 from mmi_agent.errors import AgentError, ConfigError, TrajectoryError, UnknownNameError
 from mmi_agent.policy import Policy
 from mmi_agent.registry import environment_class
+from mmi_agent.sealed_file import lock_now
 
 __all__ = [
     "FIRST_SEED",
@@ -214,20 +215,27 @@ def collect(plan: DemonstrationPlan, *, workers: int = 1) -> Iterator[Attempt]:
 @contextmanager
 def _alone_in(out: Path) -> Generator[None]:
     """Keeps other collections out of the folder, and removes what is unfinished in it before and after."""
+    folder = _locked(out)
+    unfinished = out / ".unfinished"
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = (out / ".lock").open("w")
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise TrajectoryError(f"another process collects into {out}: wait for it, or name another folder") from None
+        shutil.rmtree(unfinished, ignore_errors=True)
+        yield
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        os.close(folder)
+
+
+def _locked(out: Path) -> int:
+    """Opens the folder with a lock on itself: no file stays behind in it."""
+    try:
+        (out / ".unfinished").mkdir(parents=True, exist_ok=True)
+        folder = os.open(out, os.O_RDONLY)
     except OSError as error:
         raise TrajectoryError(f"cannot collect into {out}: {error.strerror}") from error
-    with lock:
-        shutil.rmtree(out / ".unfinished", ignore_errors=True)
-        try:
-            yield
-        finally:
-            shutil.rmtree(out / ".unfinished", ignore_errors=True)
+    if not lock_now(folder):
+        os.close(folder)
+        raise TrajectoryError(f"another process collects into {out}: wait for it, or name another folder")
+    return folder
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

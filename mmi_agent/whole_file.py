@@ -16,7 +16,7 @@ def write_whole(path: Path, data: bytes, *, synced: bool = False) -> None:
         synced: Whether the content is on the disk when this returns, whatever happens to the machine.
 
     Raises:
-        OSError: If it cannot be written; nothing is left behind then.
+        OSError: If it cannot be written, naming `path`; nothing is left behind then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
@@ -27,6 +27,8 @@ def write_whole(path: Path, data: bytes, *, synced: bool = False) -> None:
                 file.flush()
                 os.fsync(file.fileno())
         unfinished.replace(path)
-    except BaseException:
+    except BaseException as error:
         unfinished.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = str(path)  # nobody has heard of the other one
         raise

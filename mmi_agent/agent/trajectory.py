@@ -278,6 +278,8 @@ def read_trajectory(folder: Path) -> Trajectory:
     path = folder / "trajectory.jsonl"
     try:
         data = path.read_bytes()
+    except FileNotFoundError:
+        raise TrajectoryError(f"there is no run in {folder}: expected the file {path}") from None
     except OSError as error:
         raise TrajectoryError(f"cannot read {path}: {error.strerror}") from error
     *whole, torn = data.split(b"\n")

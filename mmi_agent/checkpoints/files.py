@@ -157,7 +157,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is missing: {folder} is not a converted checkpoint; {_again(folder)}") from error
+        raise CheckpointError(f"{path} is missing: expected a folder that mmi weights convert made") from error
     except (OSError, ValidationError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{path} cannot be read ({reason}); {_again(folder)}") from error

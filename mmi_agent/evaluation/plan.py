@@ -66,9 +66,13 @@ class EvaluationConfig:
             UnknownNameError: If an environment or a policy has no such name.
             MissingDependencyError: If an environment lacks an extra.
         """
-        for what, items in (("environment", self.environments), ("policy", self.policies), ("seed", self.seeds)):
+        for what, items, option in (
+            ("environment", self.environments, "--suite or --env"),
+            ("policy", self.policies, "--policy"),
+            ("seed", self.seeds, "--seeds"),
+        ):
             if not items:
-                raise ConfigError(f"an evaluation needs at least one {what}")
+                raise ConfigError(f"an evaluation needs at least one {what}: give {option}")
             names = [_as_folder_name(str(item)) for item in items]
             if twice := next((item for item, name in zip(items, names, strict=True) if names.count(name) > 1), None):
                 raise ConfigError(f"the {what} {twice!r} is given twice")

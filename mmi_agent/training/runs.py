@@ -1,7 +1,7 @@
 """A run as a person asks for it: names and paths become a model, its data and a trainer; a run becomes an adapter."""
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
@@ -21,7 +21,7 @@ from mmi_agent.checkpoints.adapters import (
 )
 from mmi_agent.data.mixing import Mixture, parse_weighted
 from mmi_agent.data.readers import Reader, fingerprint, open_data
-from mmi_agent.errors import CheckpointError, ConfigError
+from mmi_agent.errors import CheckpointError, ConfigError, DataError
 from mmi_agent.inference.loading import MMInterleaved, shipped_adapter
 from mmi_agent.training.checkpoint import latest, load
 from mmi_agent.training.log import read_log
@@ -139,6 +139,7 @@ def begin(settings: RunSettings, folder: Path, *, progress: Callable[[str], None
     """
     say = progress or _silent
     made = settings.make_recipe()
+    named = _named_data(settings)
     earlier = _earlier_adapter(settings, made)
     say(f"loading {settings.preset}")
     draws = made.picture_weight > 0
@@ -147,7 +148,7 @@ def begin(settings: RunSettings, folder: Path, *, progress: Callable[[str], None
     if earlier:
         say(f"going on with {earlier.folder}, {earlier.manifest.steps} steps")
     say("reading the data")
-    opened = _open(settings, look=loaded.sees if settings.look is None else settings.look)
+    opened = _open(named, look=loaded.sees if settings.look is None else settings.look)
     readers = [each.reader for each in opened]
     supply = MixedSupply(
         Mixture([(each.reader, each.weight) for each in opened], seed=settings.seed),
@@ -248,14 +249,19 @@ def _earlier_adapter(settings: RunSettings, made: Recipe) -> _Earlier | None:
     return None
 
 
-def _open(settings: RunSettings, *, look: bool) -> list[_Opened]:
+def _named_data(settings: RunSettings) -> list[tuple[Path, float | None]]:
+    """What is to be learnt from, with its weights; what is not there is found before a model is loaded in vain."""
     if not settings.data:
         raise ConfigError("no data was given: expected files or folders after --data")
-    opened: list[_Opened] = []
-    for text in settings.data:
-        path, weight = parse_weighted(text)
-        opened.append(_Opened(open_data(path, look=look), weight, f"{fingerprint(path)} {'look' if look else 'blind'}"))
-    return opened
+    named = [parse_weighted(text) for text in settings.data]
+    if missing := next((path for path, _ in named if not path.exists()), None):
+        raise DataError(f"there is no file or folder {missing}")
+    return named
+
+
+def _open(named: Sequence[tuple[Path, float | None]], *, look: bool) -> list[_Opened]:
+    how = "look" if look else "blind"
+    return [_Opened(open_data(path, look=look), weight, f"{fingerprint(path)} {how}") for path, weight in named]
 
 
 def _dataset(opened: _Opened) -> Dataset:

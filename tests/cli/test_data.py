@@ -39,7 +39,7 @@ def test_data_is_counted_and_what_is_broken_is_named(mmi: Mmi) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("show", "nowhere"), "error: there is no nowhere\n"),
+        (("show", "nowhere"), "error: there is no file or folder nowhere\n"),
         (("show", "strange.jsonl"), "error: strange.jsonl: lines with prompt are of no form that is known here: "),
         (("show", "strange.jsonl", "--form", "sft"), "error: unknown form 'sft': expected one of trajectory, parts, "),
         (("check", "runs", "--preset", "tiny"), "error: runs: none of its 1 samples can be learnt from\n"),

@@ -41,6 +41,7 @@ def test_keeps_what_the_world_calls_solved_and_goes_on_with_what_is_missing(mmi:
         assert re.search(rf"{WORLD}:{task}\W+0\W+6\W+3\W+1\.0\b", out)
     assert err.count("not kept") == 6
     assert f"not kept: {WORLD}:kiwi, seed 100001: the field" in err
+    assert {path.name for path in Path("demos").iterdir()} == {"kiwi", "plum"}, "nothing but runs is left"
     before = {path: path.stat().st_mtime_ns for path in Path("demos").glob("*/*/trajectory.jsonl")}
 
     code, out, _ = mmi("demos", "collect", f"{WORLD}:all", "--seeds", "8", "--workers", "2", "--json")
@@ -109,3 +110,19 @@ def test_a_worker_that_dies_is_told_in_a_line(
     assert process.returncode == 1
     assert "error: a worker died; the same command goes on with what is missing" in err
     assert kept(Path("demos"), "kiwi") == [100_000, 100_002]
+
+
+@pytest.mark.usefixtures("importable")
+def test_two_collections_do_not_share_a_folder(
+    start: "Callable[..., subprocess.Popen[str]]", mmi: Mmi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLOW_AT", "100000")
+    first = start("demos", "collect", f"{WORLD}:kiwi", *SEEDS)
+    while not Path("demos/.unfinished/kiwi").exists():
+        assert first.poll() is None
+        time.sleep(0.05)
+    code, _, err = mmi("demos", "collect", f"{WORLD}:kiwi", *SEEDS)
+    assert code == 1
+    assert "error: another process collects into demos: wait for it, or name another folder" in err
+    assert first.wait(timeout=60) == 0
+    assert kept(Path("demos"), "kiwi") == [100_000, 100_002, 100_004]

@@ -84,14 +84,14 @@ def test_takes_a_run_up_with_an_answer(mmi: Mmi) -> None:
         (("run", *ECHO, *KNOWS, "--approve", "send mail"), "'send mail' is no tool's name"),
         (("run", *ECHO, *KNOWS, "--runs-dir", "/proc/no"), "cannot write runs to /proc/no"),
         (("run", "--env", "mmi_agent.testing:EchoEnvironment:pizza", *KNOWS), "unknown word 'pizza'"),
-        (("resume", "nowhere"), "cannot read nowhere/trajectory.jsonl: No such file or directory"),
-        (("view", "nowhere"), "cannot read nowhere/trajectory.jsonl: No such file or directory"),
+        (("resume", "nowhere"), "there is no run in nowhere: expected the file nowhere/trajectory.jsonl"),
+        (("view", "nowhere"), "there is no run in nowhere: expected the file nowhere/trajectory.jsonl"),
         (("eval", "--suite", "miniwob-dem"), "unknown suite 'miniwob-dem': did you mean 'miniwob-demo'"),
         (
             ("eval", *ECHO, "--seeds", "many"),
             "--seeds 'many' is none of 10 (the first ten), 5:10 (from 5 up to 9) and 3,5,8",
         ),
-        (("eval", "--policy", "random"), "an evaluation needs at least one environment"),
+        (("eval", "--policy", "random"), "an evaluation needs at least one environment: give --suite or --env"),
         (("env", "list", "gui/brwser"), "unknown environment 'gui/brwser'"),
     ],
 )

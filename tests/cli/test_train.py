@@ -65,7 +65,7 @@ def test_from_data_to_better_weights(lines, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--data", "nowhere"], "there is no nowhere"),
+        (["--data", "nowhere"], "error: there is no file or folder nowhere"),
         ([], "no data was given"),
         (["--recipe", "loar"], "did you mean 'lora'?"),
         (["--also", "hands"], "did you mean 'hand'?"),
@@ -77,6 +77,7 @@ def test_what_cannot_be_done_is_refused_in_a_line(arguments, said, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     code, output = mmi("train", "--preset", "tiny", "--out", tmp_path / "run", "--steps", 1, *arguments)
     assert code == 1 and said in output, output
+    assert "loading" not in output, "it is said before anything takes long"
     assert not (tmp_path / "run").exists()
 
 

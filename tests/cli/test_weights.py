@@ -36,7 +36,7 @@ def test_convert_then_verify(mmi: Mmi, source: Path) -> None:
     assert "error: toy/model-00002-of-00002.safetensors has SHA-256" in err
     code, _, err = mmi("weights", "verify", ".")
     assert code == 1
-    assert "error: manifest.json is missing: . is not a converted checkpoint" in err
+    assert "error: manifest.json is missing: expected a folder that mmi weights convert made" in err
 
 
 def test_errors_are_one_line_and_name_file_and_tensor(mmi: Mmi, source: Path, tmp_path: Path) -> None:

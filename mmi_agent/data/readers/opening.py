@@ -46,7 +46,7 @@ def open_data(path: Path | str, *, form: str | None = None, look: bool = True, r
     if path.is_dir():
         return _open_folder(path, form, look=look, runs=runs)
     if not path.exists():
-        raise DataError(f"there is no {path}")
+        raise DataError(f"there is no file or folder {path}")
     if path.name == TRAJECTORY and form in (None, "trajectory"):
         return Trajectories(path.parent, look=look, runs=runs)
     return _open_file(path, form)
@@ -89,7 +89,7 @@ def fingerprint(path: Path | str) -> str:
     """
     path = Path(path)
     if not path.exists():
-        raise DataError(f"there is no {path}")
+        raise DataError(f"there is no file or folder {path}")
     digest = hashlib.sha256()
     for name, file in _files(path):
         size = file.stat().st_size
