@@ -2,55 +2,14 @@
 
 from collections.abc import Iterator
 
+from typer.core import TyperGroup
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from mmi_agent.cli.app import app
 
 __all__ = ["reference"]
 
-_COMMANDS = (
-    "",
-    "generate",
-    "chat",
-    "run",
-    "resume",
-    "view",
-    "eval",
-    "metrics caption",
-    "metrics vqa",
-    "metrics refer",
-    "metrics visdial",
-    "metrics fid",
-    "metrics clip",
-    "metrics miou",
-    "parity",
-    "data show",
-    "data check",
-    "train",
-    "train plot",
-    "train export",
-    "demos collect",
-    "demos list",
-    "env list",
-    "env up",
-    "minecraft plan",
-    "minecraft convert",
-    "minecraft progress",
-    "memory list",
-    "memory show",
-    "memory recall",
-    "memory add",
-    "memory edit",
-    "memory forget",
-    "memory learn",
-    "memory export",
-    "memory import",
-    "memory rebuild",
-    "weights fetch",
-    "weights convert",
-    "weights verify",
-    "doctor",
-)
 _INTRODUCTION = """\
 # The command line
 
@@ -63,8 +22,19 @@ def reference() -> str:
     return "\n".join([_INTRODUCTION, *_sections()])
 
 
+def _commands(command: object, name: str = "") -> Iterator[str]:
+    """The name of every command that does something by itself, and the empty one of `mmi`."""
+    if not isinstance(command, TyperGroup):
+        yield name
+        return
+    if not name or command.invoke_without_command:
+        yield name
+    for each, inner in command.commands.items():
+        yield from _commands(inner, f"{name} {each}".strip())
+
+
 def _sections() -> Iterator[str]:
-    for command in _COMMANDS:
+    for command in _commands(get_command(app)):
         shown = CliRunner().invoke(app, [*command.split(), "--help"], prog_name="mmi", env={"COLUMNS": "80"})
         yield f"## mmi {command}".rstrip() + f"\n\n```text\n{shown.output.strip()}\n```\n"
 
