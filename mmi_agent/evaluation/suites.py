@@ -95,13 +95,17 @@ def _said_by(world: str, tasks: str) -> Collection[str]:
 
 SUITES = {
     "miniwob-demo": Suite(
-        about="twelve click and type tasks of MiniWoB++: what `make demo` runs", seeds=10, tasks=lambda: _MINIWOB_DEMO
+        about="twelve click and type tasks of MiniWoB++, most of them learnt from",
+        seeds=10,
+        tasks=lambda: _MINIWOB_DEMO,
     ),
     "miniwob-seen": Suite(
         about="the tasks of MiniWoB++ that are demonstrated, to be learnt", seeds=50, tasks=lambda: _seen(_MINIWOB)
     ),
     "miniwob-unseen": Suite(
-        about="the twelve that nothing is ever learnt from", seeds=50, tasks=lambda: _unseen(_MINIWOB)
+        about="the twelve that nothing is ever learnt from: what `make demo` runs",
+        seeds=50,
+        tasks=lambda: _unseen(_MINIWOB),
     ),
     "miniwob-all": Suite(about="every task of MiniWoB++", seeds=10, tasks=lambda: environment_tasks(_MINIWOB)),
     "minecraft": Suite(
