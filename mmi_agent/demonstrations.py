@@ -7,7 +7,6 @@ A kept run stands in `<out>/<task>/<seed>/`, whole, as an ordinary trajectory. A
 import multiprocessing
 import os
 import shutil
-import signal
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -18,7 +17,7 @@ from typing import Protocol, cast
 
 from mmi_agent.agent.limits import Limits
 from mmi_agent.agent.runtime import Agent
-from mmi_agent.child_process import die_with_parent
+from mmi_agent.child_process import deaf_to_ctrl_c, die_with_parent
 from mmi_agent.environment import Environment
 from mmi_agent.errors import AgentError, ConfigError, TrajectoryError, UnknownNameError
 from mmi_agent.policy import Policy
@@ -202,7 +201,8 @@ def collect(plan: DemonstrationPlan, *, workers: int = 1) -> Iterator[Attempt]:
     with _alone_in(plan.out):
         remaining = plan.remaining()
         with _pool(min(workers, max(1, len(remaining)))) as pool:
-            futures: list[Future[Attempt]] = [pool.submit(_attempt, plan, each) for each in remaining]
+            with deaf_to_ctrl_c():  # it is for the collection, which lets the workers finish
+                futures: list[Future[Attempt]] = [pool.submit(_attempt, plan, each) for each in remaining]
             try:
                 for future in as_completed(futures):
                     yield future.result()
@@ -239,12 +239,7 @@ def _locked(out: Path) -> int:
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_work)
-
-
-def _begin_work() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the collection, which lets the workers finish
-    die_with_parent()
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=die_with_parent)
 
 
 class _World:

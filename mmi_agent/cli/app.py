@@ -32,7 +32,7 @@ from mmi_agent.cli.train import export_run, plot_runs, train
 from mmi_agent.cli.view import view
 from mmi_agent.cli.weights import convert_weights, fetch_weights, verify_weights
 
-__all__ = ["app", "main"]
+__all__ = ["app"]
 
 app = typer.Typer(
     name="mmi",
@@ -114,8 +114,3 @@ app.command("doctor")(guarded(doctor))
 @app.callback()
 def _mmi() -> None:
     pass
-
-
-def main() -> None:
-    """Runs `mmi` with the process's arguments, and exits."""
-    app(prog_name="mmi")

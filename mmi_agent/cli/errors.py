@@ -33,7 +33,8 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
     def run(*args: Any, debug: bool, **kwargs: Any) -> None:
         try:
             command(*args, **kwargs)
-            sys.stdout.flush()
+            if sys.stdout:  # nobody may be there to read
+                sys.stdout.flush()
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
@@ -43,7 +44,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         except MMIError as error:
             _fail(str(error), debug)
         except OSError as error:
-            _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), debug)
+            _fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error), debug)
         except Exception as error:
             hint = "" if debug else "; --debug shows where"
             _fail(f"this should not happen: {type(error).__name__}: {error}{hint}", debug)

@@ -1,7 +1,9 @@
 """`mmi eval`: many episodes, side by side."""
 
 import json as json_format
+import sys
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -101,7 +103,11 @@ def evaluate(
     config.check()
     root = out or new_folder(Path("runs"), "-".join([*(suite or ()), "eval"]))
     with Study(root, config) as study:
-        _run_with_progress(study, workers)
+        try:
+            _run_with_progress(study, workers)
+        except KeyboardInterrupt:
+            print(f"stopped: the same command with --out {quote(str(root))} goes on", file=sys.stderr)
+            raise
         page = write_report(root, config, study.results)
     if json:
         print(json_format.dumps(json_format.loads((root / "results.json").read_bytes())))

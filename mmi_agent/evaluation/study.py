@@ -12,6 +12,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Self
 
+from mmi_agent.child_process import deaf_to_ctrl_c
 from mmi_agent.errors import AgentError, ConfigError
 from mmi_agent.evaluation.plan import Episode, EvaluationConfig
 from mmi_agent.evaluation.results import EpisodeResult, ResultLog
@@ -132,7 +133,8 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self._process: SpawnProcess = context.Process(target=work, args=(theirs, *self._arguments), daemon=True)
-        self._process.start()
+        with deaf_to_ctrl_c():  # it is for the study, which ends its workers
+            self._process.start()
         theirs.close()
 
     @property

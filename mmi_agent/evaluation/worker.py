@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import signal
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,7 +73,6 @@ def work(connection: Connection, config: EvaluationConfig, root: Path, threads: 
         root: The study's folder.
         threads: How many this process may compute with.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the study, which ends its workers
     os.environ["OMP_NUM_THREADS"] = str(threads)  # read when torch is loaded, which is not yet
     die_with_parent()
     hands = _Hands(config, root, lambda text: connection.send(Said(text)))

@@ -138,3 +138,14 @@ def test_a_model_is_a_policy(name: str) -> None:
 def test_printable_text_moves_no_cursor() -> None:
     assert printable("a\tb\x1b[2J\u202ec\ud800\0") == "a b\ufffd[2J\ufffdc\ufffd\ufffd"
     assert shortened("one\n two  three", 9) == "one two …"
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "told"), [(">&-", 0, ""), (">/dev/full", 1, "error: No space left on")]
+)
+def test_an_output_that_takes_nothing_is_no_bug_of_ours(redirection: str, code: int, told: str) -> None:
+    command = f"exec {sys.executable} -m mmi_agent.cli env list mmi_agent.testing:EchoEnvironment {redirection}"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr[: len(told)]) == (code, told)
+    assert done.stderr.count("\n") == code

@@ -201,4 +201,5 @@ def test_ctrl_c_ends_an_evaluation_and_keeps_its_results(
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out) == (130, "")
     assert "Traceback" not in err
+    assert "stopped: the same command with --out study goes on" in err
     assert len(log.read_text().splitlines()) == 1
