@@ -26,6 +26,8 @@ from mmi_agent.integrations.toolkit import EnvironmentToolkit, ask_by_interrupt
 from mmi_agent.pictures import FolderPictures
 from mmi_agent.testing import EchoEnvironment
 
+_LATEST = 6  # messages that the model reads after the task: calls and what came of them, so an even number
+
 
 def build_graph(chat: ChatMMInterleaved, toolkit: EnvironmentToolkit, *, max_calls: int) -> Any:
     """A graph that decides and acts in turns, until the world has given its verdict or the calls are used up."""
@@ -34,7 +36,8 @@ def build_graph(chat: ChatMMInterleaved, toolkit: EnvironmentToolkit, *, max_cal
 
     def decide(state: MessagesState) -> dict[str, Any]:
         made = sum(isinstance(message, AIMessage) for message in state["messages"])
-        return {"messages": [model.invoke(state["messages"], seed=made)]}
+        first, *later = state["messages"]
+        return {"messages": [model.invoke([first, *later[-_LATEST:]], seed=made)]}
 
     def goes_on(state: MessagesState) -> str:
         made = sum(isinstance(message, AIMessage) for message in state["messages"])

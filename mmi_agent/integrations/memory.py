@@ -151,7 +151,7 @@ class MemoryVectorStore(VectorStore):
         return [(self._document(recalled.item), _cosine(recalled)) for recalled in found]
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
-        return lambda cosine: (1 + cosine) / 2
+        return lambda cosine: min(max((1 + cosine) / 2, 0.0), 1.0)  # rounding makes a cosine of 1.0000001
 
     def _document(self, item: MemoryItem) -> Document:
         metadata: dict[str, Any] = dict(item.metadata)

@@ -40,3 +40,10 @@ def test_langchains_own_agent_works_in_a_world_and_is_denied_what_nobody_approve
 def test_langchains_own_agent_works_in_a_browser() -> None:
     result = _run("create_agent.py", "--env", "gui/miniwob:click-test", "--max-calls", "2", "--approve", "click")
     assert result["calls"] and result["pictures_in_tool_results"] == len(result["calls"])
+
+
+@pytest.mark.browser
+def test_a_graph_works_in_a_browser_for_longer_than_a_window_is_wide() -> None:
+    """A model of random weights uses up its calls; each shows a screen, and they do not fit its window together."""
+    result = _run("langgraph_agent.py", "--env", "gui/miniwob:click-test", "--max-calls", "12")
+    assert result["verdict"] or result["messages"] == 25

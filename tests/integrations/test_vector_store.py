@@ -1,13 +1,14 @@
-"""The memory behind LangChain's interface: its standard suite, and what the suite does not ask."""
+"""The memory behind LangChain's interface: its standard suites, and what these do not ask."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.vectorstores import VectorStore
-from langchain_tests.integration_tests import VectorStoreIntegrationTests
+from langchain_tests.integration_tests import RetrieversIntegrationTests, VectorStoreIntegrationTests
 
 from mmi_agent.errors import ConfigError
 from mmi_agent.integrations.memory import MemoryVectorStore
@@ -19,6 +20,24 @@ class TestStandard(VectorStoreIntegrationTests):
     def vectorstore(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStore]:  # pyright: ignore[reportIncompatibleMethodOverride]
         with Memory.open(tmp_path / "memory", text_embedder=self.get_embeddings(), index=request.param) as memory:
             yield MemoryVectorStore(memory)
+
+
+class TestStandardRetriever(RetrieversIntegrationTests):
+    @pytest.fixture(autouse=True)
+    def _memory(self, tmp_path: Path) -> Iterator[None]:
+        with Memory.open(tmp_path / "memory", text_embedder=DeterministicFakeEmbedding(size=16)) as memory:
+            self._store = MemoryVectorStore(memory)
+            self._store.add_texts(["fig", "kiwi", "plum", "pear"])
+            yield
+
+    @property
+    def retriever_constructor(self) -> Any:
+        """The suite gives the number of results to a constructor, LangChain's own `as_retriever` among its options."""
+        return lambda k=4: self._store.as_retriever(search_kwargs={"k": k})
+
+    @property
+    def retriever_query_example(self) -> str:
+        return "fig"
 
 
 @pytest.fixture
@@ -38,6 +57,7 @@ def test_what_nobody_vouches_for_counts_as_seen_on_a_screen(store: MemoryVectorS
     assert [d.id for d in store.similarity_search("fig", k=5, filter=lambda item: item.id == "kiwi")] == ["kiwi"]
 
 
+@pytest.mark.filterwarnings("error:Relevance scores")
 def test_it_is_a_retriever_and_its_scores_are_cosines(store: MemoryVectorStore) -> None:
     store.add_texts(["kiwi", "plum"])
     retriever = store.as_retriever(search_kwargs={"k": 1})
