@@ -32,7 +32,8 @@ from mmi_agent.errors import ConfigError
 
 if TYPE_CHECKING:
     from mmi_agent.inference.drawing import SchedulerName
-    from mmi_agent.inference.page import PageManifest, PageRun
+    from mmi_agent.inference.page import PageRun
+    from mmi_agent.inference.page_manifest import PageManifest
     from mmi_agent.inference.structure import Part
 
 __all__ = ["generate"]
@@ -110,7 +111,8 @@ def generate(
         raise ConfigError("no page was named: mmi generate PAGE.md, or - for one from a pipe")
 
     from mmi_agent.inference.drawing import DrawSettings
-    from mmi_agent.inference.page import PageRun, WriteSettings, output_folder, read_page
+    from mmi_agent.inference.page import PageRun, output_folder, read_page
+    from mmi_agent.inference.page_manifest import WriteSettings
     from mmi_agent.inference.sampling import Sampling
     from mmi_agent.pictures import FolderPictures
 
@@ -139,7 +141,8 @@ def generate(
 
 def _repeat(path: Path, out: Path | None, *, json: bool) -> None:
     """Runs a manifest once more and compares."""
-    from mmi_agent.inference.page import PageRun, copy_pictures, differences, output_folder, read_page_manifest
+    from mmi_agent.inference.page import PageRun, copy_pictures, output_folder
+    from mmi_agent.inference.page_manifest import differences, read_page_manifest
     from mmi_agent.pictures import FolderPictures
 
     before = read_page_manifest(path)

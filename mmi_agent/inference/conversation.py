@@ -9,7 +9,7 @@ from mmi_agent.errors import ConfigError, UnknownNameError
 from mmi_agent.inference.document import Dropped, PictureUnit, ReadCount, Unit
 from mmi_agent.inference.drawing import DrawSettings
 from mmi_agent.inference.loading import MMInterleaved
-from mmi_agent.inference.page import reference_to, without_pictures
+from mmi_agent.inference.picture_references import reference_to, without_pictures
 from mmi_agent.inference.prompts import Content, encode_content, turn
 from mmi_agent.inference.sampling import Sampling
 from mmi_agent.inference.tokenizer import START_OF_TURN, Tokenizer

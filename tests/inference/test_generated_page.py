@@ -11,19 +11,9 @@ from PIL import Image
 from mmi_agent.errors import CheckpointError, ConfigError
 from mmi_agent.inference.drawing import DrawSettings
 from mmi_agent.inference.loading import MMInterleaved
-from mmi_agent.inference.page import (
-    Page,
-    PageManifest,
-    PageRun,
-    Setup,
-    WriteSettings,
-    copy_pictures,
-    differences,
-    find_references,
-    output_folder,
-    read_page,
-    read_page_manifest,
-)
+from mmi_agent.inference.page import PageRun, copy_pictures, output_folder, read_page
+from mmi_agent.inference.page_manifest import Page, PageManifest, Setup, WriteSettings, differences, read_page_manifest
+from mmi_agent.inference.picture_references import find_references
 from mmi_agent.inference.sampling import Sampling
 from mmi_agent.pictures import FolderPictures, MemoryPictures
 from mmi_agent.types import Picture, Text
