@@ -1,5 +1,6 @@
 """What tests on a real server share: flying-squid on this machine, players on it, and plots of land."""
 
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -11,6 +12,14 @@ from mmi_minecraft.server.practice import Guest
 from mmi_agent.errors import MissingDependencyError
 
 GROUND = 5  # the height of the feet on level ground
+
+
+def eventually(happens: Callable[[], object], within_s: float = 30) -> None:
+    """Waits for what takes a busy machine a while."""
+    until_s = time.monotonic() + within_s
+    while not happens():
+        assert time.monotonic() < until_s, f"it did not happen within {within_s:g} s"
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")
@@ -71,19 +80,18 @@ class Plot:
         server.fill((10, GROUND - 2, 10), (40, GROUND - 2, 40), "dirt")
         server.clear(self.name)
         server.set_mode(self.name, "creative" if mode == "creative" else "survival")
-        server.teleport(self.name, (14.5, GROUND, 14.5))
-        self.player.wait(0.2)
+        self.put((14.5, GROUND, 14.5))
+
+    def put(self, feet: tuple[float, float, float]) -> None:
+        """Puts the player's feet somewhere, and waits until both sides have them there, and all that is carried."""
+        self.server.teleport(self.name, feet)
+        x, y, z = (int(axis // 1) for axis in feet)
+        eventually(lambda: self.player.state().cell == self.where() == Position(x, y, z))
         self.settle()
 
     def settle(self) -> None:
         """Waits until the player has what the server gave it."""
-        state = self.player.state()
-        for _ in range(100):
-            if dict(state.items) == self.carried() and state.cell == self.where():
-                return
-            self.player.wait(0.05)
-            state = self.player.state()
-        raise AssertionError(f"the player has {state.items} at {state.cell}, the server says {self.carried()}")
+        eventually(lambda: dict(self.player.state().items) == self.carried())
 
     def give(self, **counts: int) -> None:
         for item, count in counts.items():
@@ -94,11 +102,7 @@ class Plot:
         """Changes blocks, counted from the corner, and waits until the player knows."""
         self.server.set([(self.at.plus(at), block) for at, block in blocks.items()])
         at, block = list(blocks.items())[-1]
-        for _ in range(100):
-            if self.player.block(self.at.plus(at)) == BlockState.parse(block):
-                return
-            self.player.wait(0.05)
-        raise AssertionError(f"the player was not told of {block}")
+        eventually(lambda: self.player.block(self.at.plus(at)) == BlockState.parse(block))
 
     def carried(self) -> dict[str, int]:
         """What the player has, as the server counts it."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from threading import Thread
 
 import pytest
-from live import GROUND, Plot
+from live import GROUND, Plot, eventually
 from mmi_minecraft import BlockState, Canvas
 from mmi_minecraft.building.live import build, verify
 from mmi_minecraft.building.verifying import alike
@@ -111,9 +111,7 @@ def test_a_block_that_somebody_breaks_meanwhile_is_placed_again(plot: Callable[.
     first = next(at for at, state in FENCE.blocks() if state.name == "oak_fence")
 
     def break_it() -> None:
-        until = time.monotonic() + 20
-        while here.server.read(here.at.plus(first), here.at.plus(first)).num_blocks == 0 and time.monotonic() < until:
-            time.sleep(0.05)
+        eventually(lambda: here.server.read(here.at.plus(first), here.at.plus(first)).num_blocks)
         here.server.set([(here.at.plus(first), "air")])
 
     somebody = Thread(target=break_it)
@@ -168,10 +166,7 @@ def test_after_a_kill_it_goes_on_and_places_nothing_twice(plot: Callable[..., Pl
         time.sleep(0.02)
     builder.kill()
     builder.wait()
-    for _ in range(200):  # the bridge notices, and the player leaves the game
-        if all(guest.username != "doomed" for guest in here.server.players()):
-            break
-        time.sleep(0.05)
+    eventually(lambda: all(guest.username != "doomed" for guest in here.server.players()))
     standing = here.read((0, 0, 0), (8, 0, 6)).num_blocks
     assert 2 <= standing < 28
     here.give(oak_fence=28 - standing)
@@ -187,9 +182,7 @@ def test_who_was_left_on_scaffolding_comes_down_and_takes_it_away(plot: Callable
     carry_materials(here, FENCE)
     here.give(scaffolding=1)
     here.server.fill(here.at.plus((-2, 0, 1)), here.at.plus((-2, 6, 1)), "scaffolding")
-    here.server.teleport(here.name, (14.5, GROUND + 7, 17.5))
-    here.player.wait(0.2)
-    here.settle()
+    here.put((14.5, GROUND + 7, 17.5))
     report = build(here.player, FENCE, here.at)
     assert report.complete, report
     assert here.read((-3, 0, -1), (-1, 8, 3)).num_blocks == 0

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from threading import Thread
 
 import pytest
-from live import GROUND, Plot
+from live import GROUND, Plot, eventually
 from mmi_minecraft import Canvas
 from mmi_minecraft.building.live import build
 from mmi_minecraft.materials import materials
@@ -61,8 +61,7 @@ def test_a_pillar_carries_whoever_jumps_on_it(late: Plot) -> None:
     for height in range(1, 6):
         late.player.pillar("scaffolding", "scaffolding")
         assert late.player.state().cell == feet.plus((0, height, 0))
-    late.player.wait(2 * DELAY_S)
-    assert late.where() == feet.plus((0, 5, 0))
+    eventually(lambda: late.where() == feet.plus((0, 5, 0)))
     column = late.server.read(feet, feet.plus((0, 5, 0)))
     assert [state.name for _, state in column.blocks()] == ["scaffolding"] * 5
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from live import eventually
 from mmi_minecraft.server import Player, PracticeServer
 from mmi_minecraft.server.node import bridge_packages, find_node
 
@@ -68,9 +69,7 @@ def test_kicked_and_back_again(player: Player, serve: Callable[..., PracticeServ
     join(player, server)
     server.kick("stranger", "no robots here")
     with pytest.raises(EnvironmentFailure, match="stranger is no longer in the game: it said: no robots here"):
-        for _ in range(100):
-            player.state()
-            time.sleep(0.05)
+        eventually(lambda: player.state() is None)
     assert join(player, server).startswith("1.16")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from live import Plot
+from live import GROUND, Plot, eventually, joined
 from mmi_minecraft import BlockState
 
 from mmi_agent.errors import ActionError
@@ -122,3 +122,19 @@ def test_it_walks_around_what_is_in_the_way(plot: Callable[..., Plot]) -> None:
     here.player.walk(here.at.plus((0, 0, 3)))
     assert here.player.state().cell == here.at.plus((0, 0, 3))
     assert here.read((-4, 0, 0), (3, 1, 0)).num_blocks == 16
+
+
+def test_somebody_who_moves_far_at_once_is_seen_there_and_cuts_nobody_off(plot: Callable[..., Plot]) -> None:
+    here, there = plot("survival"), (26.5, GROUND, 26.5)
+    other = joined(here.server, "wanderer")
+
+    def moves() -> bool:
+        here.server.teleport("wanderer", there)
+        return other.state().position == there
+
+    try:
+        eventually(moves)
+        eventually(lambda: there in [each.position for each in here.player.state().entities])
+        here.give(dirt=1)
+    finally:
+        other.close()

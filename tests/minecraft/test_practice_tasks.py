@@ -5,6 +5,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from live import eventually
 from mmi_minecraft import Blueprint, Position
 from mmi_minecraft.block_state import AIR, BlockState
 from mmi_minecraft.blueprint import Size
@@ -158,7 +159,7 @@ def test_a_block_on_a_door_leaves_the_door_shut(server: PracticeServer, practice
     at = problem.start.plus((0, 0, 2))
     server.set([(at, "oak_door[half=lower]"), (at.plus((0, 1, 0)), "oak_door[half=upper]")])
     server.give("mmi", "stone", 1)
-    player.wait(0.5)
+    eventually(lambda: "stone" in player.state().items and player.block(at).name == "oak_door")
     player.place(at.plus((0, 2, 0)), "stone", "stone")
     assert [state.get("open", "none") for _, state in server.read(at, at.plus((0, 2, 0))).states()] == [
         *("false", "false", "none")

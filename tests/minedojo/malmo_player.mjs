@@ -86,9 +86,14 @@ async function put (item) {
   const block = ahead()
   if (!block) return
   await take(item)
+  const left = owned(item)
   const step = [[0, -1, 0], [0, 1, 0], [0, 0, -1], [0, 0, 1], [-1, 0, 0], [1, 0, 0]][block.face]
   await bot._genericPlace(block, new Vec3(...step), { forceLook: 'ignore' })
-  await bot.waitForTicks(2)
+  for (let tick = 0; tick < 60 && owned(item) === left; tick++) await bot.waitForTicks(1)
+}
+
+function owned (item) {
+  return bot.inventory.items().filter((each) => each.name === item).reduce((sum, each) => sum + each.count, 0)
 }
 
 async function quietly (deed) {

@@ -218,7 +218,7 @@ export async function craft (bot, { item, count }) {
   const before = owned(bot, kind.id)
   const late = new Refusal(`the server did not answer while ${item} was crafted`)
   await within(10 + 3 * times, Promise.race([bot.craft(recipe, times, recipe.requiresTable ? table : null), bot.lost]), late)
-  await ticks(bot, 2)
+  await until(bot, () => owned(bot, kind.id) > before)
   const made = owned(bot, kind.id) - before
   if (made <= 0) throw new Refusal(`the server gave no ${item}: it may lack the recipe`)
   return { made }
@@ -265,6 +265,11 @@ export async function chat (bot, { text: said }) {
 
 export async function wait (bot, { seconds }) {
   await Promise.race([new Promise((resolve) => setTimeout(resolve, seconds * 1000)), bot.lost])
+}
+
+// Lets ticks pass until something is so, or the server had time enough to answer.
+async function until (bot, happened) {
+  for (let tick = 0; tick < 20 * ANSWER_S && !happened(); tick++) await ticks(bot, 1)
 }
 
 export async function ticks (bot, number) {

@@ -26,10 +26,22 @@ export function practice (server) {
     player._client.on('entity_action', ({ actionId }) => { // flying-squid knows these by their numbers only
       if (/_sneaking$/.test(actionId)) player.crouching = actionId === 'start_sneaking'
     })
+    tellPlacesAnew(server, player._client)
     player._client.prependListener('block_place', (packet) => { player.clicked = packet })
     player.on('dug', ({ position, block }) => removeOtherHalf(server, player.world, position, block))
   })
   crafting(server)
+}
+
+// Since 1.21.2 another packet says where something is that moved far. flying-squid writes the old one, which cannot be
+// written any more, and a connection is silent for good after the first packet of that kind.
+function tellPlacesAnew (server, client) {
+  if (!server.registry.protocol.play.toClient.types.packet_sync_entity_position) return
+  const write = client.write.bind(client)
+  const still = { dx: 0, dy: 0, dz: 0 }
+  client.write = (name, params) => name === 'entity_teleport'
+    ? write('sync_entity_position', { ...params, ...still, yaw: params.yaw * 360 / 256, pitch: params.pitch * 360 / 256 })
+    : write(name, params)
 }
 
 function setGameMode (server, player, gameMode) {
