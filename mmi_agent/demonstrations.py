@@ -5,7 +5,6 @@ A kept run stands in `<out>/<task>/<seed>/`, whole, as an ordinary trajectory. A
 """
 
 import multiprocessing
-import os
 import shutil
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -20,9 +19,9 @@ from mmi_agent.agent.runtime import Agent
 from mmi_agent.child_process import deaf_to_ctrl_c, die_with_parent
 from mmi_agent.environment import Environment
 from mmi_agent.errors import AgentError, ConfigError, TrajectoryError, UnknownNameError
+from mmi_agent.folder_lock import alone_in
 from mmi_agent.policy import Policy
 from mmi_agent.registry import environment_class
-from mmi_agent.sealed_file import lock_now
 
 __all__ = [
     "FIRST_SEED",
@@ -195,10 +194,11 @@ def collect(plan: DemonstrationPlan, *, workers: int = 1) -> Iterator[Attempt]:
         Each attempt, once its run is kept or removed.
 
     Raises:
-        TrajectoryError: If the folder cannot be written, or another process collects into it.
+        ConfigError: If another process collects into the folder, or it cannot be made.
+        TrajectoryError: If the folder cannot be written.
         AgentError: If a worker dies.
     """
-    with _alone_in(plan.out):
+    with alone_in(plan.out), _swept(plan.out):
         remaining = plan.remaining()
         with _pool(min(workers, max(1, len(remaining)))) as pool:
             with deaf_to_ctrl_c():  # it is for the collection, which lets the workers finish
@@ -213,29 +213,17 @@ def collect(plan: DemonstrationPlan, *, workers: int = 1) -> Iterator[Attempt]:
 
 
 @contextmanager
-def _alone_in(out: Path) -> Generator[None]:
-    """Keeps other collections out of the folder, and removes what is unfinished in it before and after."""
-    folder = _locked(out)
+def _swept(out: Path) -> Generator[None]:
+    """Removes what is unfinished before and after."""
     unfinished = out / ".unfinished"
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir()
         yield
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        os.close(folder)
-
-
-def _locked(out: Path) -> int:
-    """Opens the folder with a lock on itself: no file stays behind in it."""
-    try:
-        (out / ".unfinished").mkdir(parents=True, exist_ok=True)
-        folder = os.open(out, os.O_RDONLY)
     except OSError as error:
         raise TrajectoryError(f"cannot collect into {out}: {error.strerror}") from error
-    if not lock_now(folder):
-        os.close(folder)
-        raise TrajectoryError(f"another process collects into {out}: wait for it, or name another folder")
-    return folder
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

@@ -203,6 +203,7 @@ def export_run(
 
 
 def _train(settings: "RunSettings", folder: Path | None) -> None:
+    from mmi_agent.checkpoints.adapters import read_adapter
     from mmi_agent.training.runs import begin, export
 
     leads = os.environ.get("RANK", "0") == "0"
@@ -226,8 +227,7 @@ def _train(settings: "RunSettings", folder: Path | None) -> None:
         print(f"stopped after step {trainer.state.step}: mmi train --resume {folder} goes on", file=sys.stderr)
         raise typer.Exit(INTERRUPTED)
     adapter = folder / _ADAPTER
-    if not adapter.exists():
-        _tell(adapter, export(folder, adapter))
+    _tell(adapter, read_adapter(adapter) if adapter.exists() else export(folder, adapter))
 
 
 @contextmanager

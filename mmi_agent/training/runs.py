@@ -22,6 +22,7 @@ from mmi_agent.checkpoints.adapters import (
 from mmi_agent.data.mixing import Mixture, parse_weighted
 from mmi_agent.data.readers import Reader, fingerprint, open_data
 from mmi_agent.errors import CheckpointError, ConfigError, DataError
+from mmi_agent.folder_lock import alone_in
 from mmi_agent.inference.loading import MMInterleaved, shipped_adapter
 from mmi_agent.training.checkpoint import latest, load
 from mmi_agent.training.log import read_log
@@ -180,7 +181,8 @@ def begin(settings: RunSettings, folder: Path, *, progress: Callable[[str], None
     )
     if trainer.processes.leads:
         found = {"datasets": tuple(map(_dataset, opened)), "continues": earlier.manifest if earlier else None}
-        _write_settings(settings.model_copy(update=found), folder)
+        with alone_in(folder):
+            _write_settings(settings.model_copy(update=found), folder)
     return trainer
 
 

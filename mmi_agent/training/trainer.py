@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import count as count_from
 from pathlib import Path
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from mmi_agent.data.packing import Batch
 from mmi_agent.errors import CheckpointError, ConfigError
+from mmi_agent.folder_lock import alone_in
 from mmi_agent.models.mm_interleaved import MMInterleavedModel
 from mmi_agent.training.checkpoint import Counters, RunState, latest, load, save
 from mmi_agent.training.held_back import HeldBack, judge
@@ -187,32 +188,36 @@ class Trainer:
 
         Raises:
             CheckpointError: If log or checkpoint cannot be written; the last checkpoint stays.
-            ConfigError: If too many steps in a row were not finite.
+            ConfigError: If too many steps in a row were not finite, or another process trains in the folder.
             DataError: If the data gives nothing that can be used.
         """
-        log = Log(self.folder, step=self.state.step) if self.processes.leads else None
-        try:
-            with ThreadPoolExecutor(1) as reading:
-                coming = reading.submit(self.supply.portion, self.state.place)
-                while not self.done:
-                    portion = coming.result()
-                    if self.state.step + 1 < self.plan.steps:
-                        coming = reading.submit(self.supply.portion, portion.following)
-                    told, stopping = self._step(portion)
-                    if log:
-                        log.write(_plain(asdict(told)))
-                    if report:
-                        report(told)
-                    if self._held_back and (self.done or self.state.step % self.plan.look_every == 0):
-                        self._look(log, looked)
-                    if self.done or stopping or self.state.step % self.plan.save_every == 0:
-                        self.save()
-                    if stopping:
-                        break
-                    self._refuse_more(told)
-        finally:
-            if log:
-                log.close()
+        if not self.processes.leads:
+            self._run(None, report, looked)
+            return
+        with alone_in(self.folder), closing(Log(self.folder, step=self.state.step)) as log:
+            self._run(log, report, looked)
+
+    def _run(
+        self, log: Log | None, report: Callable[[StepReport], None] | None, looked: Callable[[HeldBack], None] | None
+    ) -> None:
+        with ThreadPoolExecutor(1) as reading:
+            coming = reading.submit(self.supply.portion, self.state.place)
+            while not self.done:
+                portion = coming.result()
+                if self.state.step + 1 < self.plan.steps:
+                    coming = reading.submit(self.supply.portion, portion.following)
+                told, stopping = self._step(portion)
+                if log:
+                    log.write(_plain(asdict(told)))
+                if report:
+                    report(told)
+                if self._held_back and (self.done or self.state.step % self.plan.look_every == 0):
+                    self._look(log, looked)
+                if self.done or stopping or self.state.step % self.plan.save_every == 0:
+                    self.save()
+                if stopping:
+                    break
+                self._refuse_more(told)
 
     def save(self) -> None:
         """Writes a checkpoint.

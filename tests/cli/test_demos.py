@@ -123,6 +123,6 @@ def test_two_collections_do_not_share_a_folder(
         time.sleep(0.05)
     code, _, err = mmi("demos", "collect", f"{WORLD}:kiwi", *SEEDS)
     assert code == 1
-    assert "error: another process collects into demos: wait for it, or name another folder" in err
+    assert "error: another process is at work in demos: wait for it, or name another folder" in err
     assert first.wait(timeout=60) == 0
     assert kept(Path("demos"), "kiwi") == [100_000, 100_002, 100_004]

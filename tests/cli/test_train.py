@@ -31,7 +31,9 @@ def test_from_data_to_better_weights(lines, tmp_path):
     assert "held_back_exact" in said and "nothing of it is learnt" in said
 
     log = (run / "log.jsonl").read_text()
-    assert mmi("train", "--resume", run)[0] == 0 and (run / "log.jsonl").read_text() == log  # there is nothing to do
+    code, said = mmi("train", "--resume", run)
+    assert code == 0 and (run / "log.jsonl").read_text() == log  # there is nothing to do
+    assert f"{run / 'adapter'}: 8 steps" in said.replace("\n", ""), "it says where the weights are all the same"
     code, said = mmi(*asked, "--held-back", 0.2, "--lr", 0.02)
     assert (code, "has learning_rate 0.01, asked was 0.02" in said) == (1, True), said
 

@@ -121,6 +121,19 @@ class Poisoned(Texts):
         return portion._replace(batches=(portion.batches[0]._replace(layout=far),))
 
 
+def test_two_runs_do_not_share_a_folder(tmp_path):
+    first = trainer(tmp_path, plan=Plan(steps=2))
+    refused: list[str] = []
+
+    def begin_another(_told: object) -> None:
+        with pytest.raises(ConfigError, match="another process is at work in") as caught:
+            trainer(tmp_path, plan=Plan(steps=2)).run()
+        refused.append(str(caught.value))
+
+    first.run(begin_another)
+    assert len(refused) == 2 and len(losses(tmp_path)) == 2
+
+
 def test_a_step_that_is_not_finite_is_skipped_and_named(tmp_path):
     run = trainer(tmp_path, supply=Poisoned(2), plan=Plan(steps=3))
     run.run()
