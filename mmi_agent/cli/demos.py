@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmi_agent.cli.options import Json
+from mmi_agent.cli.options import MOST_SEEDS, Json
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -39,7 +39,7 @@ def collect_demos(
         list[str] | None, typer.Argument(metavar="WORLD:TASK...", help="Tasks; WORLD:all stands for all of a world.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="As gui/miniwob:all.")] = False,
-    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Runs of each task.")] = 60,
+    seeds: Annotated[int, typer.Option(metavar="N", min=1, max=MOST_SEEDS, help="Runs of each task.")] = 60,
     first_seed: Annotated[
         int, typer.Option(metavar="N", min=1000, help="The first run's seed; those below 1000 are for evaluations.")
     ] = 100_000,

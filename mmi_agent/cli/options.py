@@ -15,7 +15,19 @@ from mmi_agent.errors import ConfigError, TrajectoryError
 if TYPE_CHECKING:
     from mmi_agent.agent.approval import Approver
 
-__all__ = ["Approve", "Json", "Weights", "new_folder", "parse_approver", "parse_seeds", "parse_tools", "run_folder"]
+__all__ = [
+    "MOST_SEEDS",
+    "Approve",
+    "Json",
+    "Weights",
+    "new_folder",
+    "parse_approver",
+    "parse_seeds",
+    "parse_tools",
+    "run_folder",
+]
+
+MOST_SEEDS = 100_000
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine instead of text for a person.")]
 Approve = Annotated[
@@ -64,12 +76,13 @@ def parse_seeds(seeds: str) -> tuple[int, ...]:
     """Reads "10" (the first ten), "5:10" (from 5 up to 9) or "3,5,8".
 
     Raises:
-        ConfigError: If it is none of these.
+        ConfigError: If it is none of these, or too many.
     """
-    if re.fullmatch(r"\d+", seeds):
-        return tuple(range(int(seeds)))
-    if match := re.fullmatch(r"(\d+):(\d+)", seeds):
-        return tuple(range(int(match[1]), int(match[2])))
+    if match := re.fullmatch(r"(?:(\d+):)?(\d+)", seeds):
+        first, end = int(match[1] or 0), int(match[2])
+        if end - first > MOST_SEEDS:
+            raise ConfigError(f"--seeds {seeds} are more than {MOST_SEEDS:,}")
+        return tuple(range(first, end))
     if re.fullmatch(r"\d+(,\d+)+", seeds):
         return tuple(map(int, seeds.split(",")))
     raise ConfigError(f"--seeds {seeds!r} is none of 10 (the first ten), 5:10 (from 5 up to 9) and 3,5,8")

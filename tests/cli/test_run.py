@@ -91,6 +91,7 @@ def test_takes_a_run_up_with_an_answer(mmi: Mmi) -> None:
             ("eval", *ECHO, "--seeds", "many"),
             "--seeds 'many' is none of 10 (the first ten), 5:10 (from 5 up to 9) and 3,5,8",
         ),
+        (("eval", *ECHO, "--seeds", "99999999999999999999"), "are more than 100,000"),
         (("eval", "--policy", "random"), "an evaluation needs at least one environment: give --suite or --env"),
         (("env", "list", "gui/brwser"), "unknown environment 'gui/brwser'"),
     ],
