@@ -84,9 +84,13 @@ class Plot:
 
     def put(self, feet: tuple[float, float, float]) -> None:
         """Puts the player's feet somewhere, and waits until both sides have them there, and all that is carried."""
-        self.server.teleport(self.name, feet)
-        x, y, z = (int(axis // 1) for axis in feet)
-        eventually(lambda: self.player.state().cell == self.where() == Position(x, y, z))
+        to = Position(*(int(axis // 1) for axis in feet))
+
+        def arrives() -> bool:
+            self.server.teleport(self.name, feet)  # again where a player who is still coming in missed it
+            return self.player.state().cell == self.where() == to
+
+        eventually(arrives)
         self.settle()
 
     def settle(self) -> None:
