@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mmi_minecraft.generators import as_structure
+from mmi_minecraft.generators import GENERATORS, as_structure
 from mmi_minecraft.requests import KeywordReader, Reading, RequestReader
 
 PHRASINGS = Path(__file__).with_name("phrasings.jsonl")
@@ -37,14 +37,21 @@ def is_right(reading: Reading, phrasing: dict[str, Any]) -> bool:
     return reading.structure == as_structure(phrasing["parameters"])
 
 
+def is_of_its_kind(reading: Reading, phrasing: dict[str, Any]) -> bool:
+    """Whether at least the kind of building is right."""
+    return not phrasing.get("asks") and isinstance(reading.structure, GENERATORS[phrasing["parameters"]["kind"]])
+
+
 def measure(reader: RequestReader, *, show: bool) -> dict[str, Any]:
     """Reads all of them."""
     phrasings = [json.loads(line) for line in PHRASINGS.read_text().splitlines()]
     rights: dict[str, list[bool]] = {}
+    kinds = 0
     began = time.perf_counter()
     for phrasing in phrasings:
         reading = reader.read(phrasing["request"])
         right = is_right(reading, phrasing)
+        kinds += is_of_its_kind(reading, phrasing)
         rights.setdefault(phrasing.get("parameters", {}).get("kind", "asks back"), []).append(right)
         if show and not right:
             print(f"{phrasing['request']}\n  {reading.question or reading.structure}")
@@ -53,6 +60,7 @@ def measure(reader: RequestReader, *, show: bool) -> dict[str, Any]:
     return {
         "reader": reader.name,
         "exact": f"{sum(built)}/{len(built)}",
+        "right_kind": f"{kinds}/{len(built)}",
         "asked_back": f"{sum(rights['asks back'])}/{len(rights['asks back'])}",
         "by_kind": {kind: f"{sum(group)}/{len(group)}" for kind, group in rights.items()},
         "ms_per_request": round((time.perf_counter() - began) / len(every) * 1000, 1),
