@@ -114,8 +114,10 @@ def _print_summary(plan: "DemonstrationPlan", before: dict[str, int], attempts: 
         tried = [attempt for attempt in attempts if attempt.demonstration.environment == name]
         steps = [attempt.steps for attempt in tried if attempt.kept]
         mean = round(sum(steps) / len(steps), 1) if steps else None
-        rows.append({"task": name, "before": before[name], "tried": len(tried), "kept": len(steps), "steps": mean})
-        table.add_row(name, str(before[name]), str(len(tried)), str(len(steps)), "" if mean is None else f"{mean}")
+        kept = plan.count(name) - before[name]  # with those that came to their ends after Ctrl-C, and were not told of
+        known = max(len(tried), kept)
+        rows.append({"task": name, "before": before[name], "tried": known, "kept": kept, "steps": mean})
+        table.add_row(name, str(before[name]), str(known), str(kept), "" if mean is None else f"{mean}")
     if json:
         print(json_format.dumps(rows))
     else:
