@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mmi_agent.memory.recollection import Recollector
 
 __all__ = [
+    "Examples",
     "MemoryFolder",
     "add_item",
     "edit_item",
@@ -41,6 +42,14 @@ MemoryFolder = Annotated[
         show_default=False,
     ),
 ]
+Examples = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=0,
+        help="At most so many remembered runs are shown as examples; 0 leaves the facts, which small reads better.",
+    ),
+]
 _Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The memory's folder.")]
 _Id = Annotated[str, typer.Argument(metavar="ID", help="An item's id, or its beginning.")]
 _Kind = Annotated[
@@ -52,15 +61,15 @@ _Trust = Annotated[
 
 
 @contextmanager
-def open_recollector(folder: Path | None) -> "Generator[Recollector | None]":
-    """Opens the memory that `--memory` names; None where it names none."""
+def open_recollector(folder: Path | None, examples: int) -> "Generator[Recollector | None]":
+    """Opens the memory that `--memory` names, to show so many worked examples of it; None where it names none."""
     if folder is None:
         yield None
         return
     from mmi_agent.memory.recollection import Recollector
 
     with _opened(folder, make=True) as memory:
-        yield Recollector(memory=memory)
+        yield Recollector(memory=memory, max_examples=examples)
 
 
 def list_items(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mmi_agent.cli.memory import MemoryFolder, open_recollector
+from mmi_agent.cli.memory import Examples, MemoryFolder, open_recollector
 from mmi_agent.cli.options import Approve, Json, Weights, parse_approver
 
 __all__ = ["resume"]
@@ -23,6 +23,7 @@ def resume(
     ] = 60,
     approve: Approve = None,
     memory: MemoryFolder = None,
+    examples: Examples = 3,
     weights: Weights = None,
     json: Json = False,
 ) -> None:
@@ -47,7 +48,7 @@ def resume(
     approver = parse_approver(approve, interactive=sys.stdin.isatty())
     name = str(start.options.get("name", start.environment))
     options = {option: value for option, value in start.options.items() if option != "name"}
-    with open_recollector(memory) as recollector, open_environment(name, options) as environment:
+    with open_recollector(memory, examples) as recollector, open_environment(name, options) as environment:
         agent = Agent(
             load_policy(policy or start.policy, weights),
             environment,

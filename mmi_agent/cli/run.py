@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 
-from mmi_agent.cli.memory import MemoryFolder, open_recollector
+from mmi_agent.cli.memory import Examples, MemoryFolder, open_recollector
 from mmi_agent.cli.options import Approve, Json, Weights, parse_approver, run_folder
 
 __all__ = ["run"]
@@ -31,6 +31,7 @@ def run(
     approve: Approve = None,
     runs_dir: Annotated[Path, typer.Option(metavar="DIR", help="Where the run's folder is made.")] = Path("runs"),
     memory: MemoryFolder = None,
+    examples: Examples = 3,
     weights: Weights = None,
     json: Json = False,
 ) -> None:
@@ -62,7 +63,7 @@ def run(
         **({"allow": list(allow)} if allow else {}),
     }
     with (
-        open_recollector(memory) as recollector,
+        open_recollector(memory, examples) as recollector,
         open_environment(env, options) as environment,
         run_folder(runs_dir, task or environment.name) as folder,
     ):

@@ -56,10 +56,11 @@ def test_runs_recall_and_are_remembered(mmi: Mmi) -> None:
     assert mmi("run", *ECHO, *KNOWS, "--memory", "m").code == 0
     assert mmi("memory", "list", "m", "--kind", "skill").out.count("\n") == 1
     assert mmi("run", *ECHO, *KNOWS, "--memory", "m").code == 0
+    assert mmi("run", *ECHO, *KNOWS, "--memory", "m", "--examples", "0").code == 0
     recalled = [read_trajectory(run).steps[0].intent.recalled for run in sorted(Path("runs").iterdir())]
-    assert [len(ids) for ids in recalled] == [0, 1]
+    assert [len(ids) for ids in recalled] == [0, 1, 0]
     before = mmi("memory", "list", "m").out
-    assert mmi("memory", "learn", "m", "runs").out.startswith("learnt: 0 items from 2 runs")
+    assert mmi("memory", "learn", "m", "runs").out.startswith("learnt: 0 items from 3 runs")
     assert mmi("memory", "list", "m").out == before
 
 
