@@ -1,14 +1,15 @@
-"""`mmi minecraft build`: from a sentence or a file to a building on a real server, and the page that proves it."""
+"""`mmi minecraft build`: from words, a file or a picture to a building on a real server, and a page that proves it."""
 
 import json as json_format
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmi_agent.cli.asking import Asked, Flat, Height, Palette, Pictured, PictureFile, Width, asked
 from mmi_agent.cli.minecraft import corner_of, need_extra
 from mmi_agent.cli.options import Json
 from mmi_agent.errors import ConfigError
@@ -27,16 +28,20 @@ _SPARE = 8  # scaffolding beside what the plan asks for
 _SUPPLY_TIMEOUT_S = 20
 
 
-class _Asked(NamedTuple):
-    blueprint: "Blueprint"
-    request: str
-    assumed: tuple[str, ...]
-
-
 def build_building(
     request: Annotated[
-        str, typer.Argument(metavar="REQUEST|FILE", help="What is to be built, in a few words, or a blueprint.")
-    ],
+        str | None,
+        typer.Argument(
+            metavar="REQUEST|FILE",
+            help="What is to be built, in a few words, or a blueprint.",
+            show_default="a picture",
+        ),
+    ] = None,
+    picture: PictureFile = None,
+    width: Width = None,
+    height: Height = None,
+    flat: Flat = False,
+    palette: Palette = None,
     server: Annotated[
         str | None,
         typer.Option(
@@ -64,7 +69,7 @@ def build_building(
     open_it: Annotated[bool, typer.Option("--open", help="Open the page in your browser.")] = False,
     json: Json = False,
 ) -> None:
-    """Build from a sentence or a file on a real server, read every block back, and write the page that proves it.
+    """Build from a sentence, a file or a picture on a real server, read every block back, and prove it by a page.
 
     In survival the builder walks, takes blocks from its inventory (on a server of its own it is given what the plan
     needs), puts up scaffolding and takes it away. What stands already is left, so the same command goes on where it was
@@ -73,43 +78,31 @@ def build_building(
     Examples:
       mmi minecraft build "oak fence 9 by 7 with a gate" --open
       mmi minecraft build house.schem --server localhost:25565 --at "100 64 -20"
+      mmi minecraft build --picture logo.png --width 24 --palette wool,concrete --creative
     """
     need_extra()
     from rich.console import Console
 
     from mmi_agent.whole_file import write_whole
 
-    asked = _asked(request)
+    plan = asked(request, Pictured(picture, width, height, flat, palette), files=True)
     if server is not None and at is None:
         raise ConfigError("--server needs --at: where is it to stand?")
     corner = corner_of(at) if at else corner_of(" ".join(map(str, _PRACTICE_CORNER)))
     with Console(stderr=True).status("starting") as status:
         if server is not None:
-            proof = _build(asked, server, corner, username, f"the server at {server}", None, status)
+            proof = _build(plan, server, corner, username, f"the server at {server}", None, status)
         else:
             with _practice(version, status, creative=creative) as own:
-                proof = _build(asked, f"{own.host}:{own.port}", corner, username, _told(own), own, status)
+                proof = _build(plan, f"{own.host}:{own.port}", corner, username, _told(own), own, status)
     from mmi_minecraft.building.proof import render_proof
 
-    write_whole(page, render_proof(proof, request=asked.request, assumed=asked.assumed).encode())
+    write_whole(page, render_proof(proof, request=plan.request, assumed=plan.assumed).encode())
     print(json_format.dumps(_described(proof)) if json else f"{proof.report}\n{page}")
     if open_it:
         typer.launch(str(page.resolve()))
     if not proof.complete:
         raise typer.Exit(1)
-
-
-def _asked(request: str) -> _Asked:
-    from mmi_minecraft.formats import read_blueprint
-    from mmi_minecraft.requests import KeywordReader
-
-    path = Path(request)
-    if path.is_file():
-        return _Asked(read_blueprint(path), path.name, ())
-    reading = KeywordReader().read(request)
-    if reading.structure is None:
-        raise ConfigError(reading.question)
-    return _Asked(reading.structure.blueprint(), request, tuple(reading.assumed))
 
 
 @contextmanager
@@ -122,7 +115,7 @@ def _practice(version: str, status: "Status", *, creative: bool) -> "Generator[P
 
 
 def _build(
-    asked: _Asked,
+    plan: Asked,
     server: str,
     corner: "Position",
     username: str,
@@ -136,10 +129,10 @@ def _build(
 
     from mmi_agent.pictures import MemoryPictures
 
-    pictures, blueprint = MemoryPictures(), asked.blueprint
+    pictures, blueprint = MemoryPictures(), plan.blueprint
     with MinecraftEnvironment(server, username=username) as world:
         status.update("joining the server")
-        world.reset(asked.request, pictures=pictures)
+        world.reset(plan.request, pictures=pictures)
         if own is not None and world.player.state().game_mode == "survival":
             _supply(own, world.player, blueprint)
         status.update(f"building {blueprint.num_blocks:,} blocks")

@@ -1,4 +1,4 @@
-"""`mmi minecraft`: from a sentence to a building plan in files and pictures, and how far it was built."""
+"""`mmi minecraft`: from a sentence or a picture to a building plan in files and pictures, and how far it was built."""
 
 import json as json_format
 from importlib import import_module
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmi_agent.cli.asking import Flat, Height, Palette, Pictured, PictureFile, Width, asked
 from mmi_agent.cli.options import Json
 from mmi_agent.cli.text import printable
 from mmi_agent.errors import ConfigError, MissingDependencyError
@@ -28,7 +29,15 @@ _Cells = Annotated[int, typer.Option(metavar="N", min=1, help="Refuse a blueprin
 
 
 def plan_building(
-    request: Annotated[str, typer.Argument(metavar="REQUEST", help="What is to be built, in a few words.")],
+    request: Annotated[
+        str | None,
+        typer.Argument(metavar="REQUEST", help="What is to be built, in a few words.", show_default="a picture"),
+    ] = None,
+    picture: PictureFile = None,
+    width: Width = None,
+    height: Height = None,
+    flat: Flat = False,
+    palette: Palette = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help=f"Write the blueprint: {_FORMS}.", show_default="none")
     ] = None,
@@ -37,32 +46,25 @@ def plan_building(
     open_it: _Open = False,
     json: Json = False,
 ) -> None:
-    """Plan a fence, wall, path, stairs, bridge, tower or hut from a sentence.
+    """Plan a fence, wall, path, stairs, bridge, tower or hut from a sentence, or a mural from a picture.
 
     What the sentence does not say is chosen and told. What cannot be built is asked back, and exits with 1.
 
     Examples:
       mmi minecraft plan "oak fence 9 by 7 with a gate" --out fence.schem --preview fence.html
       mmi minecraft plan "round stone brick tower 15 high, door to the east" --preview tower.html --open
+      mmi minecraft plan --picture logo.png --width 32 --out logo.schem --preview logo.html
     """
     need_extra()
-    from mmi_minecraft.requests import KeywordReader
-
-    reading = KeywordReader().read(request)
-    if reading.structure is None:
-        raise ConfigError(reading.question)
-    blueprint = reading.structure.blueprint()
-    _write(blueprint, out, preview, version, reading.assumed)
+    plan = asked(request, Pictured(picture, width, height, flat, palette))
+    _write(plan.blueprint, out, preview, version, plan.assumed)
     if json:
-        print(
-            json_format.dumps(
-                {"parameters": reading.structure.model_dump(), "assumed": reading.assumed, **_described(blueprint)}
-            )
-        )
+        told = {"parameters": plan.parameters, "assumed": plan.assumed, **_described(plan.blueprint)}
+        print(json_format.dumps(told))
     else:
-        _tell(blueprint, [*(path for path in (out, preview) if path)])
-        if reading.assumed:
-            print(f"not said, so chosen: {', '.join(reading.assumed)}")
+        _tell(plan.blueprint, [*(path for path in (out, preview) if path)])
+        if plan.assumed:
+            print(f"not said, so chosen: {', '.join(plan.assumed)}")
     if open_it and preview:
         typer.launch(str(preview.resolve()))
 

@@ -4,15 +4,15 @@ import hashlib
 
 from mmi_minecraft.block_state import BlockState
 
-__all__ = ["RGB", "color_of", "shaded"]
+__all__ = ["RGB", "color_of", "oklab", "shaded"]
 
 RGB = tuple[int, int, int]
 
 _DYES: dict[str, RGB] = {
     "white": (233, 236, 236),
     "light_gray": (142, 142, 134),
-    "gray": (76, 80, 84),
-    "black": (34, 34, 40),
+    "gray": (64, 68, 72),
+    "black": (22, 22, 26),
     "brown": (114, 72, 42),
     "red": (160, 40, 36),
     "orange": (238, 118, 20),
@@ -26,6 +26,43 @@ _DYES: dict[str, RGB] = {
     "magenta": (190, 70, 180),
     "pink": (238, 142, 172),
 }
+_CONCRETES: dict[str, RGB] = {
+    "white": (206, 212, 214),
+    "light_gray": (126, 126, 116),
+    "gray": (54, 58, 62),
+    "black": (10, 12, 16),
+    "brown": (96, 60, 32),
+    "red": (142, 34, 34),
+    "orange": (224, 98, 2),
+    "yellow": (240, 176, 22),
+    "lime": (94, 168, 26),
+    "green": (74, 92, 38),
+    "cyan": (22, 120, 136),
+    "light_blue": (36, 138, 198),
+    "blue": (46, 48, 144),
+    "purple": (100, 32, 156),
+    "magenta": (170, 50, 160),
+    "pink": (214, 102, 144),
+}
+_TERRACOTTAS: dict[str, RGB] = {
+    "white": (210, 178, 162),
+    "light_gray": (136, 108, 98),
+    "gray": (58, 42, 36),
+    "black": (38, 24, 18),
+    "brown": (78, 52, 36),
+    "red": (144, 62, 48),
+    "orange": (162, 84, 38),
+    "yellow": (186, 134, 36),
+    "lime": (104, 118, 54),
+    "green": (76, 84, 42),
+    "cyan": (88, 92, 92),
+    "light_blue": (114, 110, 138),
+    "blue": (74, 60, 92),
+    "purple": (118, 70, 86),
+    "magenta": (150, 88, 110),
+    "pink": (162, 78, 80),
+}
+_DYED = {"concrete": _CONCRETES, "terracotta": _TERRACOTTAS}  # takes a dye in its own way; all else as wool does
 _WOODS: dict[str, RGB] = {
     "dark_oak": (78, 54, 30),
     "pale_oak": (222, 212, 204),
@@ -49,6 +86,7 @@ _OTHERS: dict[str, RGB] = {
     "deepslate": (82, 82, 88),
     "nether_brick": (52, 28, 34),
     "mud_brick": (140, 106, 80),
+    "end_stone_brick": (218, 224, 162),
     "end_stone": (222, 222, 164),
     "stone_brick": (128, 128, 130),
     "cobblestone": (116, 116, 116),
@@ -58,6 +96,7 @@ _OTHERS: dict[str, RGB] = {
     "granite": (154, 108, 88),
     "prismarine": (100, 168, 156),
     "quartz": (238, 232, 224),
+    "terracotta": (152, 94, 68),
     "stone": (126, 126, 126),
     "glass": (190, 226, 238),
     "gravel": (132, 126, 124),
@@ -86,7 +125,7 @@ def color_of(state: BlockState) -> RGB:
     name = state.name
     for dye in sorted(_DYES, key=len, reverse=True):
         if name.startswith(f"{dye}_") and not name.startswith("red_sand"):
-            return _DYES[dye]
+            return _DYED.get(name.removeprefix(f"{dye}_"), _DYES)[dye]
     for table in (_WOODS, _OTHERS):
         for part in sorted(table, key=len, reverse=True):
             if part in name:
@@ -99,3 +138,32 @@ def shaded(color: RGB, factor: float) -> RGB:
     """Darker below 1, lighter above."""
     red, green, blue = (min(255, round(part * factor)) for part in color)
     return (red, green, blue)
+
+
+def oklab(color: RGB) -> tuple[float, float, float]:
+    """The colour in Oklab, where colours are about as far apart as they look.
+
+    CIELAB is not that for blue: the wool nearest to pure blue is purple there.
+
+    Args:
+        color: In sRGB, 0 to 255 each.
+
+    Returns:
+        Lightness, 0 to 1; from green to red and from blue to yellow, about -0.3 to 0.3.
+
+    Source: B. Ottosson, "A perceptual color space for image processing", 2020.
+    """
+    red, green, blue = (_linear(part / 255) for part in color)
+    long = (0.4122214708 * red + 0.5363325363 * green + 0.0514459929 * blue) ** (1 / 3)
+    medium = (0.2119034982 * red + 0.6806995451 * green + 0.1073969566 * blue) ** (1 / 3)
+    short = (0.0883024619 * red + 0.2817188376 * green + 0.6299787005 * blue) ** (1 / 3)
+    return (
+        0.2104542553 * long + 0.7936177850 * medium - 0.0040720468 * short,
+        1.9779984951 * long - 2.4285922050 * medium + 0.4505937099 * short,
+        0.0259040371 * long + 0.7827717662 * medium - 0.8086757660 * short,
+    )
+
+
+def _linear(part: float) -> float:
+    """How much light that is."""
+    return part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
