@@ -13,6 +13,8 @@ from mmi_minecraft.building.live import build, verify
 from mmi_minecraft.building.verifying import alike
 from mmi_minecraft.generators import Fence, Hut, Path
 from mmi_minecraft.materials import materials
+from mmi_minecraft.mural import mural
+from PIL import Image
 
 from mmi_agent.errors import ActionError
 
@@ -57,6 +59,21 @@ def test_a_hut_is_built_in_creative_mode(plot: Callable[..., Plot]) -> None:
     report = build(here.player, hut, here.at)
     assert report.complete, report
     assert stands(here, hut)
+
+
+def test_a_picture_becomes_a_mural_and_what_is_clear_in_it_stays_as_it_was(plot: Callable[..., Plot]) -> None:
+    here = plot("creative")
+    picture = Image.linear_gradient("L").resize((8, 8)).convert("RGBA")
+    picture.paste((160, 40, 36, 255), (2, 1, 6, 3))
+    picture.paste((0, 0, 0, 0), (3, 4, 5, 6))
+    mural_8 = mural(picture, width=8)
+    assert (mural_8.size, mural_8.num_blocks) == ((8, 8, 1), 60)
+    report = build(here.player, mural_8, here.at)
+    assert report.complete, report
+    assert report.verification.match_percent == report.verification.exact_percent == 100
+    assert stands(here, mural_8)
+    assert [here.block(x, 6, 0) for x in (2, 5)] == ["red_wool", "red_wool"]
+    assert here.read((3, 2, 0), (4, 3, 0)).num_blocks == 0, "the hole"
 
 
 def test_what_floats_is_held_until_it_holds(plot: Callable[..., Plot]) -> None:

@@ -69,19 +69,19 @@ def test_a_soft_edge_is_cut_in_the_middle_and_keeps_its_colour() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "cells"),
+    ("width", "height", "cells"),
     [
-        ({}, (32, 16)),
-        ({"width": 10}, (10, 5)),
-        ({"height": 10}, (20, 10)),
-        ({"width": 8, "height": 8}, (8, 8)),
-        ({"width": 1}, (1, 1)),
+        (None, None, (32, 16, 1)),
+        (10, None, (10, 5, 1)),
+        (None, 10, (20, 10, 1)),
+        (8, 8, (8, 8, 1)),
+        (1, None, (1, 1, 1)),
     ],
 )
 def test_a_picture_keeps_its_proportions_unless_both_sides_are_given(
-    asked: dict[str, int], cells: tuple[int, int]
+    width: int | None, height: int | None, cells: tuple[int, int, int]
 ) -> None:
-    assert mural(Image.new("RGB", (200, 100), "red"), **asked).size == (*cells, 1)
+    assert mural(Image.new("RGB", (200, 100), "red"), width=width, height=height).size == cells
 
 
 @pytest.mark.parametrize(
