@@ -115,7 +115,7 @@ def _of_picture(path: Path, pictured: Pictured) -> Asked:
         families=families,
         name=f"mural of {path.name}",
     )
-    return Asked(blueprint, path.name, tuple(assumed), {"picture": path.name, **how})
+    return Asked(blueprint, blueprint.name, tuple(assumed), {"picture": path.name, **how})
 
 
 def _of_file(path: Path) -> Asked:

@@ -2,7 +2,7 @@
 
 import json as json_format
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +17,7 @@ from mmi_agent.errors import ConfigError
 if TYPE_CHECKING:
     from mmi_minecraft import Blueprint, Position
     from mmi_minecraft.building.proof import Proof
+    from mmi_minecraft.materials import Material
     from mmi_minecraft.server.player import Player
     from mmi_minecraft.server.practice import PracticeServer
     from rich.status import Status
@@ -26,6 +27,7 @@ __all__ = ["build_building"]
 _PRACTICE_CORNER = (16, 5, 16)  # on level ground, a few steps from where players come in
 _SPARE = 8  # scaffolding beside what the plan asks for
 _SUPPLY_TIMEOUT_S = 20
+_SLOTS = 36  # of a player's inventory
 
 
 def build_building(
@@ -81,6 +83,7 @@ def build_building(
       mmi minecraft build --picture logo.png --width 24 --palette wool,concrete --creative
     """
     need_extra()
+    from mmi_minecraft.materials import materials
     from rich.console import Console
 
     from mmi_agent.whole_file import write_whole
@@ -88,6 +91,8 @@ def build_building(
     plan = asked(request, Pictured(picture, width, height, flat, palette), files=True)
     if server is not None and at is None:
         raise ConfigError("--server needs --at: where is it to stand?")
+    if server is None and not creative:
+        _check_room(materials(plan.blueprint))
     corner = corner_of(at) if at else corner_of(" ".join(map(str, _PRACTICE_CORNER)))
     with Console(stderr=True).status("starting") as status:
         if server is not None:
@@ -146,6 +151,7 @@ def _supply(own: "PracticeServer", player: "Player", blueprint: "Blueprint") -> 
     from mmi_minecraft.materials import materials
 
     needed = materials(blueprint, scaffolding=build_order(blueprint).scaffolding + _SPARE)
+    _check_room(needed)
     for material in needed:
         own.give(player.state().username, material.item, material.count)
     until = time.monotonic() + _SUPPLY_TIMEOUT_S
@@ -154,6 +160,16 @@ def _supply(own: "PracticeServer", player: "Player", blueprint: "Blueprint") -> 
         if all(items.get(material.item, 0) >= material.count for material in needed):
             return
         player.wait(0.1)
+
+
+def _check_room(needed: "Iterable[Material]") -> None:
+    """Refuses what one builder cannot carry."""
+    slots = sum(material.stacks + bool(material.rest) for material in needed)
+    if slots > _SLOTS:
+        raise ConfigError(
+            f"it takes {slots} stacks, and a builder in survival carries {_SLOTS}: "
+            "make it smaller or of fewer kinds of blocks, or build it with --creative"
+        )
 
 
 def _told(own: "PracticeServer") -> str:

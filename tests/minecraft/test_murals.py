@@ -193,6 +193,14 @@ def test_what_cannot_become_a_mural_is_refused_in_one_line(
         assert code == 1 and says in said and said.startswith("error: ") and said.count("\n") == 1, said
 
 
+def test_more_than_a_builder_carries_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    painted([EVERY]).save(tmp_path / "rainbow.png")
+    code, said = mmi("build", "--picture", tmp_path / "rainbow.png", "--width", len(EVERY))
+    assert code == 1 and said.startswith(f"error: it takes {len(EVERY)} stacks, and a builder in survival carries 36")
+    code, said = mmi("build", "--picture", tmp_path / "rainbow.png", "--width", 128, "--height", 19)
+    assert code == 1 and "or build it with --creative" in said and said.count("\n") == 1
+
+
 def test_a_picture_without_pixels_has_nothing_to_copy() -> None:
     with pytest.raises(ConfigError, match="0 x 5 px"):
         mural(Image.new("RGB", (0, 5)))
