@@ -217,6 +217,7 @@ def _write(
 ) -> None:
     from mmi_minecraft.formats import check_version, write_blueprint
     from mmi_minecraft.howto import render_howto
+    from rich.console import Console
 
     from mmi_agent.whole_file import write_whole
 
@@ -224,7 +225,9 @@ def _write(
     if out:
         write_blueprint(blueprint, out, version=version)
     if preview:
-        write_whole(preview, render_howto(blueprint, assumed=assumed).encode())
+        with Console(stderr=True).status(f"looking for an order for {blueprint.num_blocks:,} blocks"):
+            page = render_howto(blueprint, assumed=assumed)
+        write_whole(preview, page.encode())
 
 
 def _described(blueprint: "Blueprint") -> dict[str, object]:
