@@ -18,6 +18,7 @@ from mmi_minecraft.server.environment import MinecraftEnvironment
 __all__ = ["Proof", "build_and_prove", "render_proof"]
 
 _STEPS_BACK = 5  # blocks between the building and who photographs it
+_FLIGHT_ROOM = 2  # blocks above everything, on the way there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,7 @@ def build_and_prove(
     planned = report.verification.blueprint
     low, high = corners(planned)
     witness = compare(planned, read(low, high)) if read else None
-    photo = _photograph(world, pictures, low, high)
+    photo = _photograph(world, pictures, low, high, at.y)
     return Proof(where=where, report=report, witness=witness, photo=photo)
 
 
@@ -100,13 +101,19 @@ def render_proof(proof: Proof, *, request: str, assumed: Sequence[str] = ()) -> 
     )
 
 
-def _photograph(world: MinecraftEnvironment, pictures: PictureStore, low: Position, high: Position) -> bytes:
-    """What is seen from the south, where that place can be walked to; else from where the builder stands."""
+def _photograph(
+    world: MinecraftEnvironment, pictures: PictureStore, low: Position, high: Position, ground: int
+) -> bytes:
+    """What is seen from the south, where that place can be reached; else from where the builder is."""
     middle = ((low.x + high.x + 1) / 2, (low.y + high.y + 1) / 2, (low.z + high.z + 1) / 2)
     back = max(_STEPS_BACK, (high.x - low.x) // 2, high.y - low.y)
-    feet = Position(int(middle[0]), world.player.state().cell.y, high.z + back)
+    feet, player = Position(int(middle[0]), ground, high.z + back), world.player
+    state = player.state()
     with suppress(ActionError):
-        world.player.walk(feet, within_blocks=2)
-    world.player.look_at(middle)
+        if state.game_mode == "creative":  # who hangs in the air beside the top walks nowhere
+            player.fly(feet, over=max(high.y, state.cell.y) + _FLIGHT_ROOM)
+        else:
+            player.walk(feet, within_blocks=2)
+    player.look_at(middle)
     (picture,) = world.observe().pictures
     return pictures.get(picture.digest)
