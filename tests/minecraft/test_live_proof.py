@@ -6,10 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from live import Plot
+from live import Plot, eventually
+from mmi_minecraft.building.proof import build_and_prove
+from mmi_minecraft.mural import mural
+from mmi_minecraft.server.environment import MinecraftEnvironment
+from PIL import Image
 from typer.testing import CliRunner
 
 from mmi_agent.cli.app import app
+from mmi_agent.pictures import MemoryPictures
 
 
 def mmi(*arguments: object) -> tuple[int, str]:
@@ -36,6 +41,19 @@ def test_what_is_lacking_is_told_and_nothing_is_begun(plot: Callable[..., Plot],
     assert code == 1 and "materials are missing, so nothing was begun: 8 birch_fence" in said, said
     assert not (tmp_path / "page.html").exists()
     assert land.read((0, 0, 0), (10, 1, 10)).num_blocks == 0
+
+
+def test_what_is_tall_is_photographed_from_the_south_in_creative_mode_too(plot: Callable[..., Plot]) -> None:
+    land = plot("creative")
+    pole, pictures = mural(Image.new("RGB", (1, 12), "blue"), width=1), MemoryPictures()
+    with MinecraftEnvironment(f"{land.server.host}:{land.server.port}", username="photographer") as world:
+        world.reset("a pole", pictures=pictures)
+        land.server.set_mode("photographer", "creative")
+        eventually(lambda: world.player.state().game_mode == "creative")
+        proof = build_and_prove(world, pictures, pole, land.at, where="here", read=land.server.read)
+        feet = world.player.state().cell
+    assert proof.complete
+    assert feet.y == land.at.y and feet.z - land.at.z == 11
 
 
 def test_a_server_needs_a_place(tmp_path: Path) -> None:
