@@ -156,7 +156,7 @@ def test_nothing_intact_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "trajectory.jsonl").write_text("no JSON\n")
     with pytest.raises(TrajectoryError, match="line 1"):
         read_intact(tmp_path)
-    with pytest.raises(TrajectoryError, match="No such file"):
+    with pytest.raises(TrajectoryError, match="there is no run in"):
         read_intact(tmp_path / "nowhere")
 
 

@@ -140,4 +140,6 @@ class MiniWobEnvironment(WebEnvironment):
             self._loaded = self._page.as_uri()
             await page.goto(self._loaded, wait_until="load")
             await page.add_style_tag(content=_WITHOUT_SCOREBOARD)
-        return await page.evaluate(_START, str(seed))
+        utterance = await page.evaluate(_START, str(seed))
+        await self._tabs.settle()  # its icons have no size before they came
+        return utterance

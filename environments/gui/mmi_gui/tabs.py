@@ -26,7 +26,11 @@ _LATE_NEWS_S = 0.1
 _MAX_TABS = 8
 _MAX_NEWS = 8
 _SIGNS_OF_THE_GATE = ("ERR_ABORTED", "ERR_TUNNEL_CONNECTION_FAILED")
-_TICK = "new Promise(done => { requestAnimationFrame(() => setTimeout(done)); setTimeout(done, 60) })"
+_TICK = """new Promise(done => {
+  document.documentElement?.getBoundingClientRect();  // has the pictures asked for that the layout needs
+  requestAnimationFrame(() => setTimeout(done));
+  setTimeout(done, 60);
+})"""
 
 
 @dataclass(frozen=True)
