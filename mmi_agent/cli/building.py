@@ -11,6 +11,7 @@ import typer
 
 from mmi_agent.cli.asking import Asked, Flat, Height, Palette, Pictured, PictureFile, Width, asked
 from mmi_agent.cli.minecraft import corner_of, need_extra
+from mmi_agent.cli.opening import open_page
 from mmi_agent.cli.options import Json
 from mmi_agent.errors import ConfigError
 
@@ -105,7 +106,7 @@ def build_building(
     write_whole(page, render_proof(proof, request=plan.request, assumed=plan.assumed).encode())
     print(json_format.dumps(_described(proof)) if json else f"{proof.report}\n{page}")
     if open_it:
-        typer.launch(str(page.resolve()))
+        open_page(page)
     if not proof.complete:
         raise typer.Exit(1)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mmi_agent.cli.models import need_model_extra
+from mmi_agent.cli.opening import open_page
 from mmi_agent.cli.options import Json
 from mmi_agent.cli.text import printable
 from mmi_agent.errors import DataError
@@ -83,7 +84,7 @@ def show_data(
     write_text(text, page)
     print(json_format.dumps({"page": str(page), "form": reader.form, "samples": len(reader)}) if json else page)
     if open_it:
-        typer.launch(str(page.resolve()))
+        open_page(page)
 
 
 def check_data(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmi_agent.cli.asking import Flat, Height, Palette, Pictured, PictureFile, Width, asked
+from mmi_agent.cli.opening import open_page
 from mmi_agent.cli.options import Json
 from mmi_agent.cli.text import printable
 from mmi_agent.errors import ConfigError, MissingDependencyError
@@ -66,7 +67,7 @@ def plan_building(
         if plan.assumed:
             print(f"not said, so chosen: {', '.join(plan.assumed)}")
     if open_it and preview:
-        typer.launch(str(preview.resolve()))
+        open_page(preview)
 
 
 def convert_blueprint(
@@ -106,7 +107,7 @@ def convert_blueprint(
     else:
         _tell(blueprint, [*(path for path in (out, preview) if path)])
     if open_it and preview:
-        typer.launch(str(preview.resolve()))
+        open_page(preview)
 
 
 def show_progress(
@@ -151,7 +152,7 @@ def show_progress(
         if page:
             print(page)
     if open_it and page:
-        typer.launch(str(page.resolve()))
+        open_page(page)
 
 
 def _looked(blueprint: "Blueprint", server: str, corner: "Position", username: str) -> "Progress":

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mmi_agent.cli.opening import open_page
 from mmi_agent.cli.options import Json
 from mmi_agent.errors import ConfigError, TrajectoryError
 
@@ -42,4 +43,4 @@ def view(
     write_text(render_run(trajectory, warnings=(damage,) if damage else ()), page)
     print(json_format.dumps({"page": str(page), "steps": len(trajectory.steps), "damage": damage}) if json else page)
     if open_it:
-        typer.launch(str(page.resolve()))
+        open_page(page)
