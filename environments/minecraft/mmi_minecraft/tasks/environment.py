@@ -222,9 +222,7 @@ class PracticeEnvironment:
             self._put(server, problem)
             if self._settles(server.read(*PLOT), problem):
                 self._face(problem)
-                if _knows(
-                    self.player.state(), problem
-                ):  # one who is still coming in may be sent back to where all begin
+                if self._stays(problem, _COMING_IN_S if comes_in else 0):
                     return
         raise EnvironmentFailure(
             f"{self.name}: the player did not hear of its new task, posed {_POSES} times, {_SETTLE_TIMEOUT_S} s each"
