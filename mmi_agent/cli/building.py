@@ -153,8 +153,9 @@ def _supply(own: "PracticeServer", player: "Player", blueprint: "Blueprint") -> 
 
     needed = materials(blueprint, scaffolding=build_order(blueprint).scaffolding + _SPARE)
     _check_room(needed)
+    username = player.state().username
     for material in needed:
-        own.give(player.state().username, material.item, material.count)
+        own.give(username, material.item, material.count)
     until = time.monotonic() + _SUPPLY_TIMEOUT_S
     while time.monotonic() < until:
         items = player.state().items

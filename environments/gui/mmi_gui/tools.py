@@ -13,8 +13,9 @@ from mmi_agent.tool import FunctionTool, NoArguments, element_mark
 from mmi_agent.types import Effect, Outcome
 from mmi_gui.hands import Direction, Hands
 
-__all__ = ["MAX_WAIT_S", "Perform", "browsing_tools", "input_tools"]
+__all__ = ["MAX_PRESSES", "MAX_WAIT_S", "Perform", "browsing_tools", "input_tools"]
 
+MAX_PRESSES = 100
 MAX_WAIT_S = 5
 
 Perform = Callable[[Callable[[Hands], Coroutine[Any, Any, str]]], Outcome]
@@ -57,7 +58,7 @@ class _TypeFocused(_Arguments):
 
 class _PressKeys(_Arguments):
     keys: str = Field(min_length=1, max_length=100, description="Keys with spaces between, as in 'Control+A Delete'.")
-    times: int = Field(default=1, ge=1, le=100, description="How often all of them are pressed.")
+    times: int = Field(default=1, ge=1, le=MAX_PRESSES, description="How often all of them are pressed.")
 
 
 class _Scroll(_Arguments):

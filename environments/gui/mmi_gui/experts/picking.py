@@ -7,6 +7,7 @@ from datetime import datetime
 from mmi_agent.types import Element
 from mmi_gui.experts.clicking import submit, tick
 from mmi_gui.experts.page import Act, Page, click, press_keys, scroll, type_text, wait
+from mmi_gui.tools import MAX_PRESSES
 
 __all__ = [
     "calendar",
@@ -21,7 +22,6 @@ __all__ = [
 ]
 
 _ORDINALS = ("1st", "2nd", "3rd")
-_MOST_PRESSES = 100  # what one call can do
 
 
 def date_field(page: Page) -> Iterator[Act]:
@@ -80,7 +80,7 @@ def _slid(page: Page, number: int, wanted: int, what: str) -> Iterator[Act]:
 
 
 def _pressed(key: str, wanted: int, shown: int) -> Act:
-    count = min(abs(wanted - shown), _MOST_PRESSES)
+    count = min(abs(wanted - shown), MAX_PRESSES)
     often = "once" if count == 1 else f"{count} times"
     return press_keys(key, f"{_difference(wanted, shown)} Press {key} {often}.", times=count)
 
