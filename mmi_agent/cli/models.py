@@ -46,7 +46,9 @@ Dtype = Annotated[
 Bits = Annotated[
     int | None,
     typer.Option(
-        metavar="8|4", help="Of the language weights: for a GPU that is too small otherwise.", show_default="as stored"
+        metavar="16|8|4",
+        help="Of the language weights: 16 for speed on a CPU, fewer for a GPU that is too small otherwise.",
+        show_default="as stored",
     ),
 ]
 Offload = Annotated[bool, typer.Option("--offload", help="Keep the image decoder off the GPU while nothing is drawn.")]
@@ -91,7 +93,7 @@ def load_model(
         name: A preset or a folder.
         device: As torch names it; None takes a GPU where there is one.
         dtype: Of the weights; None as stored.
-        bits: Of the weights in the language decoder's layers, 8 or 4; None as stored.
+        bits: Of the weights in the language decoder's layers, 16, 8 or 4; None as stored.
         draws: Whether the image decoder is wanted.
         offload: Whether it stays on the CPU while nothing is drawn.
 
@@ -105,8 +107,8 @@ def load_model(
 
     if dtype is not None and dtype not in _DTYPES:
         raise ConfigError(f"--dtype {dtype!r} is none of {', '.join(_DTYPES)}")
-    if bits not in (None, 4, 8):
-        raise ConfigError(f"--bits {bits} is neither 8 nor 4")
+    if bits not in (None, 4, 8, 16):
+        raise ConfigError(f"--bits {bits} is none of 16, 8 and 4")
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         torch.zeros(1, device=chosen)

@@ -5,6 +5,8 @@ from itertools import islice
 from math import isfinite
 from typing import Literal
 
+import torch
+
 from mmi_agent.errors import PolicyError, ShapeError
 from mmi_agent.inference.calls import call_schemas, parse_labels
 from mmi_agent.inference.channel import Ranked, Ranker
@@ -12,6 +14,7 @@ from mmi_agent.inference.document import Document, ReadCount
 from mmi_agent.inference.grammar import Grammar
 from mmi_agent.inference.loading import MMInterleaved
 from mmi_agent.inference.prompts import ChatPrompt
+from mmi_agent.inference.quantization import can_halve
 from mmi_agent.inference.sampling import Sampling
 from mmi_agent.policy import Context
 from mmi_agent.tool import FINISH, FunctionTool
@@ -39,7 +42,7 @@ def load_policy(
     reuse: bool = True,
     progress: Callable[[str], None] | None = None,
 ) -> "ModelPolicy":
-    """Loads a preset and puts it in charge.
+    """Loads a preset and puts it in charge, its language weights in half precision where a CPU can read them so.
 
     Args:
         preset: "tiny" or "small".
@@ -54,7 +57,8 @@ def load_policy(
         UnknownNameError: If there is no such preset.
         CheckpointError: If weights are missing or damaged.
     """
-    loaded = MMInterleaved.from_pretrained(preset, draws=False, weights=weights, progress=progress)
+    bits = 16 if can_halve("cpu", torch.float32) else None
+    loaded = MMInterleaved.from_pretrained(preset, bits=bits, draws=False, weights=weights, progress=progress)
     strategy = strategy or ("decode" if loaded.adapter else "channel")
     return ModelPolicy(loaded, strategy=strategy, look=look, temperature=temperature, reuse=reuse)
 

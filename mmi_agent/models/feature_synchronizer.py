@@ -272,8 +272,10 @@ class GatedSynchronizer(nn.Module):
             hidden_BTC: Hidden states of the layer.
             sight: What they see; None where there are no pictures.
         """
-        tokens_BTC = self.token_norm(hidden_BTC)
-        seen_BTC = self.synchronizer(tokens_BTC, None) if sight is None else self.synchronizer.look(tokens_BTC, *sight)
+        if sight is None:  # what the tokens say makes no difference then
+            seen_BTC = self.synchronizer(hidden_BTC, None)
+        else:
+            seen_BTC = self.synchronizer.look(self.token_norm(hidden_BTC), *sight)
         return self.gate.tanh() * seen_BTC
 
 

@@ -142,7 +142,7 @@ class LanguageDecoder(nn.Module):
             for index in range(config.num_layers)
         )
         self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps, device=language_device)
-        self.head = (
+        self.head: nn.Module | None = (
             None
             if config.tied_head
             else nn.Linear(config.hidden_size, config.vocab_size, bias=config.head_bias, device=language_device)
