@@ -161,7 +161,10 @@ class Recorder:
             os.ftruncate(self._file, self._size)
             if isinstance(error, OSError):
                 where = self.folder / "trajectory.jsonl"
-                raise TrajectoryError(f"cannot write to {where}: {error.strerror}") from error
+                raise TrajectoryError(
+                    f"cannot write to {where}: {error.strerror}; what came before is whole, and once there is room "
+                    f"mmi resume {self.folder} goes on"
+                ) from error
             raise
         self._size += len(data)
         self._head = hashlib.sha256(data[:-1]).hexdigest()

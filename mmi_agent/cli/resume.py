@@ -44,7 +44,10 @@ def resume(
     from mmi_agent.policies import check_policy
 
     start = read_trajectory(run).start
-    check_policy(policy or start.policy)
+    if policy is None:
+        _check_recorded(run, start.policy)
+    else:
+        check_policy(policy)
     approver = parse_approver(approve, interactive=sys.stdin.isatty())
     name = str(start.options.get("name", start.environment))
     options = {option: value for option, value in start.options.items() if option != "name"}
@@ -59,3 +62,21 @@ def resume(
         )
         code = watch(agent.stream_resume(run, answer=answer), run, json=json)
     raise typer.Exit(code)
+
+
+def _check_recorded(run: Path, policy: str) -> None:
+    """Makes sure that who decided in a run can be had again by name: an expert cannot.
+
+    Raises:
+        UnknownNameError: If not; says how to name another.
+    """
+    from mmi_agent.errors import UnknownNameError
+    from mmi_agent.policies import check_policy
+
+    try:
+        check_policy(policy)
+    except UnknownNameError as error:
+        raise UnknownNameError(
+            f"{run} was recorded with {policy!r}, which cannot be loaded by that name: say who goes on, for example "
+            "--policy small"
+        ) from error

@@ -28,6 +28,10 @@ class Asks:
             yield ToolCall(name="ask_user", arguments={"question": "Which word?"})
 
 
+class AsksAsAnExpert(Asks):
+    name = "expert"
+
+
 class Ponders:
     name = "cli_policies:Ponders"
 

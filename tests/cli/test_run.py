@@ -73,6 +73,15 @@ def test_takes_a_run_up_with_an_answer(mmi: Mmi) -> None:
     assert (code, err) == (1, f"error: the run in {folder} is finished: there is nothing to resume\n")
 
 
+def test_a_run_of_somebody_without_a_name_goes_on_with_whoever_is_named(mmi: Mmi) -> None:
+    mmi("run", *ECHO, "--policy", "cli_policies:AsksAsAnExpert")
+    folder = only_run(Path("runs"))
+    code, _, err = mmi("resume", str(folder))
+    assert (code, "was recorded with 'expert'" in err, "--policy small" in err) == (1, True, True)
+    code, out, _ = mmi("resume", str(folder), "--policy", "cli_policies:Asks", "--answer", "kiwi")
+    assert (code, "thanks" in out) == (0, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
