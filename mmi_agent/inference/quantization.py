@@ -33,9 +33,11 @@ class HalfLinear(nn.Module):
         self.nbytes = 2 * weight_OI.numel()
         self._packed = torch.ops.quantized.linear_prepack_fp16(weight_OI.detach(), bias_O)
 
-    def forward(self, input_BTI: Tensor) -> Tensor:
-        """Maps inputs to outputs, both float32."""
-        return torch.ops.quantized.linear_dynamic_fp16(input_BTI, self._packed)
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Maps the last axis of inputs, of any number of axes, to outputs; both float32."""
+        rows_XI = inputs.reshape(-1, inputs.shape[-1])  # FBGEMM takes no single vector
+        outputs_XO = torch.ops.quantized.linear_dynamic_fp16(rows_XI, self._packed)
+        return outputs_XO.view(*inputs.shape[:-1], -1)
 
 
 def can_halve(device: torch.device | str, dtype: torch.dtype) -> bool:

@@ -59,6 +59,7 @@ def test_a_quantized_decoder_reads_much_the_same(bits, error):
     assert 0 < distance < error
     assert all(torch.equal(decoder.state_dict()[name], tensor) for name, tensor in kept.items())
     assert 0 < float((decoder.logits(after_1TC) - logits_1TV).norm() / logits_1TV.norm()) < error
+    torch.testing.assert_close(decoder.logits(after_1TC)[0, -1], decoder.logits(after_1TC[0, -1]))
     with pytest.raises(ConfigError, match="quantized already"):
         quantize(decoder, bits)
     if bits == 16:
