@@ -523,6 +523,26 @@ class Document:
         self._expect_numbers(scores_V)
         return scores_V
 
+    @torch.inference_mode()
+    def hindsight(self, num_units: int) -> Tensor:
+        """Log probabilities of every id where each of the latest units stands, before it was read.
+
+        Costs the head alone: what the decoder made of each position is kept.
+
+        Args:
+            num_units: How many; all of them tokens, and not the whole document.
+
+        Returns:
+            Shape (num_units, V), float32, on the CPU.
+
+        Raises:
+            ConfigError: If nothing stands before them.
+        """
+        if num_units >= len(self._units):
+            raise ConfigError(f"nothing stands before the latest {num_units} units of {len(self._units)}")
+        before_TC = self._hidden.all[self.length - num_units - 1 : self.length - 1]
+        return self._model.decoder.logits(before_TC).float().log_softmax(-1).cpu()
+
     def _expect_some(self, lack: str) -> None:
         if not self._units:
             raise ConfigError(f"an empty document {lack}: append text or a picture first")

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 
 from mmi_agent.errors import PolicyError, ShapeError
+from mmi_agent.inference.answers import THOUGHT_TOKENS, answer, likeliest_answer
 from mmi_agent.inference.calls import call_schemas, parse_labels
 from mmi_agent.inference.channel import Ranked, Ranker
 from mmi_agent.inference.document import Document, ReadCount
@@ -28,7 +29,6 @@ Strategy = Literal["channel", "decode"]
 The channel needs tools that can tell what they do (`FunctionTool.told`); where none can, the call is written.
 """
 
-_THOUGHT_TOKENS = 32
 _FINISH_MARGIN = 3.0  # nats by which every further act must make the instruction less likely before the run is finished
 
 
@@ -132,36 +132,18 @@ class ModelPolicy:
     def _write(self, document: Document, context: Context) -> Iterator[Block]:
         tokenizer = self._loaded.tokenizer
         grammar = Grammar.for_calls(call_schemas(context.tools, context.observation), tokenizer)
-        room = self._loaded.model.config.decoder.max_positions - grammar.max_tokens - _THOUGHT_TOKENS
+        room = self._loaded.model.config.decoder.max_positions - grammar.max_tokens - THOUGHT_TOKENS - 1
         chat = ChatPrompt(tokenizer, look=self._look, picture_positions=self._loaded.picture_positions)
         self._count(document.become(chat.decision(context, max_positions=room)))
-        yield Text(text=self._thought(document, context.seed))
-        document.append("\n")
-        ids = [
-            token
-            for piece in document.write(
-                max_tokens=grammar.max_tokens,
-                grammar=grammar,
-                sampling=Sampling(temperature=self._temperature),
-                seed=context.seed + 1,
-            )
-            for token in piece.ids
-        ]
-        self._count(ReadCount(0, 0), len(ids))
-        yield parse_labels(grammar.parse_call(tokenizer.decode(ids)), context.tools)
-
-    def _thought(self, document: Document, seed: int) -> str:
-        tokenizer = self._loaded.tokenizer
-        pieces = document.write(
-            max_tokens=_THOUGHT_TOKENS,
-            stop=["\n"],
-            sampling=Sampling(temperature=self._temperature),
-            seed=seed,
-            pictures=0,
-        )
-        ids = [token for piece in pieces for token in piece.ids]
-        self._count(ReadCount(0, 0), len(ids))
-        return tokenizer.decode(ids).strip()
+        if self._temperature:
+            sampling = Sampling(temperature=self._temperature)
+            written = answer(document, tokenizer, grammar, sampling=sampling, seed=context.seed)
+            num_written = len(written.thought) + len(written.call)
+        else:
+            written, num_written = likeliest_answer(document, tokenizer, grammar)
+        self._count(ReadCount(0, 0), num_written)
+        yield Text(text=tokenizer.decode(written.thought).strip())
+        yield parse_labels(grammar.parse_call(tokenizer.decode(written.call)), context.tools)
 
 
 def _explained(candidates: Sequence[Ranked], stay: float) -> str:

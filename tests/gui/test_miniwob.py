@@ -9,8 +9,11 @@ from mmi_gui import MiniWobEnvironment, miniwob_tasks
 from PIL import Image
 
 from mmi_agent.errors import UnknownNameError
+from mmi_agent.inference.policy import load_policy
 from mmi_agent.pictures import MemoryPictures
-from mmi_agent.tool import invoke
+from mmi_agent.policy import Context
+from mmi_agent.tool import FINISH, invoke
+from mmi_agent.types import ToolCall
 
 pytestmark = pytest.mark.browser
 
@@ -111,3 +114,16 @@ def test_the_example_of_the_readme_runs(chromium: str, capsys: pytest.CaptureFix
     blocks = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
     exec(blocks[0], {})
     assert "success=True" in capsys.readouterr().out
+
+
+@pytest.mark.weights
+def test_a_link_that_is_not_there_is_looked_for_elsewhere(world: MiniWobEnvironment):
+    """The model's first thought is to click it, and the nearest that could be clicked is another."""
+    world.reset("click-tab-2", seed=1, pictures=(pictures := MemoryPictures()))
+    context = Context(
+        instruction=world.instruction, observation=world.observe(), tools=(*world.tools, FINISH), pictures=pictures
+    )
+    *_, call = load_policy("small").decide(context)
+    assert isinstance(call, ToolCall)
+    pressed = next(e for e in context.observation.elements if e.mark == call.arguments["mark"])
+    assert (call.name, pressed.role, "selected" in pressed.states) == ("click", "tab", False)

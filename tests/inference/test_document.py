@@ -109,6 +109,13 @@ def test_scores_are_those_of_reading_one_after_the_other(tiny: MMInterleaved, pi
         assert score == pytest.approx(expected, abs=1e-4)
     assert document.length == 3 + tiny.model.config.resampler.num_queries, "scoring must not change the document"
 
+    document.append([40, 41, 42])
+    hindsight = document.hindsight(3).gather(1, torch.tensor([[40], [41], [42]])).sum()
+    document.take_back(3)
+    assert float(hindsight) == pytest.approx(document.score([Continuation([], [40, 41, 42])])[0], abs=1e-4)
+    with pytest.raises(ConfigError, match="nothing stands before the latest 3 units of 3"):
+        document.hindsight(3)
+
 
 def test_a_fork_goes_its_own_way_and_a_rewind_forgets(tiny: MMInterleaved, pictures: MemoryPictures) -> None:
     document = tiny.open(pictures)
