@@ -102,8 +102,9 @@ def answer(
 def _turns(log_probs_TV: Tensor, thought: list[int], kept: int, tokenizer: Tokenizer) -> list[list[int]]:
     """The thought up to where another token was nearly as likely, and that token; none that ends the thought."""
     best_T2, ids_T2 = log_probs_TV.topk(2)
-    lead_T, others = (best_T2[:, 0] - best_T2[:, 1]).tolist(), ids_T2[:, 1].tolist()
+    leads = [float(first - second) for first, second in best_T2]
+    others = [int(second) for _, second in ids_T2]
     texts = [tokenizer.token_bytes(token) for token in others]
     open_places = [place for place in range(kept, len(thought)) if texts[place] and b"\n" not in texts[place]]
-    chosen = sorted(open_places, key=lambda place: lead_T[place])[:_TURNS]
+    chosen = sorted(open_places, key=leads.__getitem__)[:_TURNS]
     return [[*thought[:place], others[place]] for place in chosen]

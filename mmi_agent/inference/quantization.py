@@ -91,8 +91,8 @@ def _halve(decoder: LanguageDecoder, dtype: torch.dtype, device: torch.device) -
         for name, child in part.named_children():
             if isinstance(child, nn.Linear):
                 setattr(part, name, HalfLinear(child.weight, child.bias))
-    head = decoder.head
-    decoder.head = HalfLinear(decoder.embedding.weight) if head is None else HalfLinear(head.weight, head.bias)
+    head = decoder.head if isinstance(decoder.head, nn.Linear) else None
+    decoder.head = HalfLinear(head.weight, head.bias) if head else HalfLinear(decoder.embedding.weight)
 
 
 def _parts(decoder: LanguageDecoder) -> list[nn.Module]:

@@ -119,11 +119,13 @@ def test_the_example_of_the_readme_runs(chromium: str, capsys: pytest.CaptureFix
 @pytest.mark.weights
 def test_a_link_that_is_not_there_is_looked_for_elsewhere(world: MiniWobEnvironment):
     """The model's first thought is to click it, and the nearest that could be clicked is another."""
-    world.reset("click-tab-2", seed=1, pictures=(pictures := MemoryPictures()))
+    pictures = MemoryPictures()
+    world.load("click-tab-2")
+    screen = world.reset(seed=1, pictures=pictures)
     context = Context(
-        instruction=world.instruction, observation=world.observe(), tools=(*world.tools, FINISH), pictures=pictures
+        instruction=world.instruction, observation=screen, tools=(*world.tools, FINISH), pictures=pictures
     )
     *_, call = load_policy("small").decide(context)
     assert isinstance(call, ToolCall)
-    pressed = next(e for e in context.observation.elements if e.mark == call.arguments["mark"])
+    pressed = next(e for e in screen.elements if e.mark == call.arguments["mark"])
     assert (call.name, pressed.role, "selected" in pressed.states) == ("click", "tab", False)
