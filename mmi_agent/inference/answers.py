@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from mmi_agent.inference.document import Document
 from mmi_agent.inference.grammar import Grammar
@@ -36,27 +35,27 @@ class Answer:
     Attributes:
         thought: Its tokens.
         call: Its tokens.
-        log_prob: Of both, as written without a grammar, in nats.
-        call_log_prob: Of the call after the thought.
-        turns: Beginnings of other thoughts, where this one was least sure, the likeliest first.
     """
 
     thought: list[int]
     call: list[int]
-    log_prob: float
-    call_log_prob: float
-    turns: list[list[int]]
+
+    def __len__(self) -> int:
+        return len(self.thought) + len(self.call)
 
 
 def likeliest_answer(document: Document, tokenizer: Tokenizer, grammar: Grammar) -> tuple[Answer, int]:
     """Writes the likeliest answer that is found, and how many tokens that took; the document ends with any of them."""
     start = len(document.units)
-    answers = [answer(document, tokenizer, grammar)]
-    if answers[0].call_log_prob < _DOUBT:
-        for begun in answers[0].turns:
-            document.rewind(start)
-            answers.append(answer(document, tokenizer, grammar, begun=begun))
-    return max(answers, key=lambda each: each.log_prob), sum(len(each.thought) + len(each.call) for each in answers)
+    first = answer(document, tokenizer, grammar)
+    if _log_prob(document, len(document.units) - len(first.call)) >= _DOUBT:
+        return first, len(first)
+    answers = [(_log_prob(document, start), first)]
+    for begun in _turns(document, start, len(first.thought), tokenizer):
+        document.rewind(start)
+        another = answer(document, tokenizer, grammar, begun=begun)
+        answers.append((_log_prob(document, start), another))
+    return max(answers, key=lambda each: each[0])[1], sum(len(each) for _, each in answers)
 
 
 def answer(
@@ -78,33 +77,31 @@ def answer(
         sampling: How tokens are chosen; None takes the likeliest.
         seed: Of the draws.
     """
-    start = len(document.units)
     document.append(list(begun))
     left = THOUGHT_TOKENS - len(begun)
     pieces = document.write(max_tokens=left, stop=["\n"], sampling=sampling, seed=seed, pictures=0)
     thought = [*begun, *(token for piece in pieces for token in piece.ids)]
     document.append("\n")
     pieces = document.write(max_tokens=grammar.max_tokens, grammar=grammar, sampling=sampling, seed=seed + 1)
-    call = [token for piece in pieces for token in piece.ids]
-
-    written_T1 = torch.tensor([[unit] for unit in document.units[start:] if isinstance(unit, int)])
-    log_probs_TV = document.hindsight(len(written_T1))
-    log_probs_T = log_probs_TV.gather(1, written_T1)[:, 0]
-    return Answer(
-        thought=thought,
-        call=call,
-        log_prob=float(log_probs_T.sum()),
-        call_log_prob=float(log_probs_T[-len(call) :].sum()),
-        turns=_turns(log_probs_TV[: len(thought)], thought, len(begun), tokenizer),
-    )
+    return Answer(thought=thought, call=[token for piece in pieces for token in piece.ids])
 
 
-def _turns(log_probs_TV: Tensor, thought: list[int], kept: int, tokenizer: Tokenizer) -> list[list[int]]:
-    """The thought up to where another token was nearly as likely, and that token; none that ends the thought."""
-    best_T2, ids_T2 = log_probs_TV.topk(2)
+def _log_prob(document: Document, start: int) -> float:
+    """Of the document's tokens from `start` on, as if they had been written freely, in nats."""
+    ids_T = torch.tensor([unit for unit in document.units[start:] if isinstance(unit, int)])
+    return float(document.hindsight(len(ids_T)).gather(1, ids_T[:, None]).sum())
+
+
+def _turns(document: Document, start: int, length: int, tokenizer: Tokenizer) -> list[list[int]]:
+    """Beginnings of other thoughts than that at `start`: up to where another token was nearly as likely, and that one.
+
+    None that would end the thought.
+    """
+    thought = [unit for unit in document.units[start : start + length] if isinstance(unit, int)]
+    best_T2, ids_T2 = document.hindsight(len(document.units) - start)[:length].topk(2)
     leads = [float(first - second) for first, second in best_T2]
     others = [int(second) for _, second in ids_T2]
     texts = [tokenizer.token_bytes(token) for token in others]
-    open_places = [place for place in range(kept, len(thought)) if texts[place] and b"\n" not in texts[place]]
-    chosen = sorted(open_places, key=leads.__getitem__)[:_TURNS]
-    return [[*thought[:place], others[place]] for place in chosen]
+    open_places = [place for place in range(length) if texts[place] and b"\n" not in texts[place]]
+    places = sorted(open_places, key=leads.__getitem__)[:_TURNS]
+    return [[*thought[:place], others[place]] for place in places]

@@ -138,7 +138,7 @@ class ModelPolicy:
         if self._temperature:
             sampling = Sampling(temperature=self._temperature)
             written = answer(document, tokenizer, grammar, sampling=sampling, seed=context.seed)
-            num_written = len(written.thought) + len(written.call)
+            num_written = len(written)
         else:
             written, num_written = likeliest_answer(document, tokenizer, grammar)
         self._count(ReadCount(0, 0), num_written)
