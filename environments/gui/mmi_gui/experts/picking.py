@@ -73,8 +73,12 @@ def _handles(page: Page) -> list[Element]:
 
 
 def _slid(page: Page, number: int, wanted: int, what: str) -> Iterator[Act]:
-    """Moves a slider with the keys, by the value that is shown behind it."""
+    """Moves a slider with the keys, from its beginning, by the value that is shown behind it.
+
+    From there the presses depend on what is wanted alone; where it begins at 0 they are what is wanted.
+    """
     yield click(_handles(page)[number], what)
+    yield press_keys("Home", f"Move {what} to its beginning.")
     while rest := wanted - (shown := int(page.after(_handles(page)[number], "text").name)):
         yield _pressed("ArrowRight" if rest > 0 else "ArrowLeft", wanted, shown)
 
