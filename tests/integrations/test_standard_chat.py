@@ -128,10 +128,3 @@ class TestSmall(_Integration):
     @property
     def model_override_value(self) -> str:
         return "tiny"
-
-    @pytest.mark.xfail(
-        reason="asked what a tool knows, it answers from nothing: it was trained on screens", strict=True
-    )
-    @_BOTH_FORMS
-    def test_agent_loop(self, model: BaseChatModel) -> None:
-        super().test_agent_loop(model)
