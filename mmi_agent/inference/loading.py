@@ -74,8 +74,8 @@ class MMInterleaved:
             device: Where the model goes.
             dtype: Of the weights; None is float32 for presets with random parts, and what is stored for the others.
                 On CPUs without bfloat16 instructions float32 is ten times faster.
-            bits: Of the weights in the language decoder's layers: 16 for half the time a token on an x86 CPU, 8 or 4
-                to save memory; None leaves them as they are.
+            bits: Of the weights in the language decoder's layers: 16 for speed on an x86 CPU, 8 or 4 to save
+                memory; None leaves them as they are.
             draws: Whether the image decoder is wanted. Without it the model reads and writes text, and is there
                 seconds sooner.
             offload: Whether the image decoder stays on the CPU, and is brought to the device for each drawing.
