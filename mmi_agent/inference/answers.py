@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from mmi_agent.inference.document import Document
 from mmi_agent.inference.grammar import Grammar
@@ -48,13 +49,14 @@ def likeliest_answer(document: Document, tokenizer: Tokenizer, grammar: Grammar)
     """Writes the likeliest answer that is found, and how many tokens that took; the document ends with any of them."""
     start = len(document.units)
     first = answer(document, tokenizer, grammar)
-    if _log_prob(document, len(document.units) - len(first.call)) >= _DOUBT:
+    if _log_prob(*_looking_back(document, len(document.units) - len(first.call))) >= _DOUBT:
         return first, len(first)
-    answers = [(_log_prob(document, start), first)]
-    for begun in _turns(document, start, len(first.thought), tokenizer):
+    written, log_probs_TV = _looking_back(document, start)
+    answers = [(_log_prob(written, log_probs_TV), first)]
+    for begun in _turns(first.thought, log_probs_TV, tokenizer):
         document.rewind(start)
         another = answer(document, tokenizer, grammar, begun=begun)
-        answers.append((_log_prob(document, start), another))
+        answers.append((_log_prob(*_looking_back(document, start)), another))
     return max(answers, key=lambda each: each[0])[1], sum(len(each) for _, each in answers)
 
 
@@ -86,22 +88,26 @@ def answer(
     return Answer(thought=thought, call=[token for piece in pieces for token in piece.ids])
 
 
-def _log_prob(document: Document, start: int) -> float:
-    """Of the document's tokens from `start` on, as if they had been written freely, in nats."""
-    ids_T = torch.tensor([unit for unit in document.units[start:] if isinstance(unit, int)])
-    return float(document.hindsight(len(ids_T)).gather(1, ids_T[:, None]).sum())
+def _looking_back(document: Document, start: int) -> tuple[list[int], Tensor]:
+    """The document's tokens from `start` on, and the log probabilities of every token in their places, (T, V)."""
+    written = [unit for unit in document.units[start:] if isinstance(unit, int)]
+    return written, document.hindsight(len(written))
 
 
-def _turns(document: Document, start: int, length: int, tokenizer: Tokenizer) -> list[list[int]]:
-    """Beginnings of other thoughts than that at `start`: up to where another token was nearly as likely, and that one.
+def _log_prob(written: list[int], log_probs_TV: Tensor) -> float:
+    """Of what was written, as if it had been written freely, in nats."""
+    return float(log_probs_TV.gather(1, torch.tensor(written)[:, None]).sum())
+
+
+def _turns(thought: list[int], log_probs_TV: Tensor, tokenizer: Tokenizer) -> list[list[int]]:
+    """Beginnings of other thoughts: this one up to where another token was nearly as likely, and that one.
 
     None that would end the thought.
     """
-    thought = [unit for unit in document.units[start : start + length] if isinstance(unit, int)]
-    best_T2, ids_T2 = document.hindsight(len(document.units) - start)[:length].topk(2)
+    best_T2, ids_T2 = log_probs_TV[: len(thought)].topk(2)
     leads = [float(first - second) for first, second in best_T2]
     others = [int(second) for _, second in ids_T2]
     texts = [tokenizer.token_bytes(token) for token in others]
-    open_places = [place for place in range(length) if texts[place] and b"\n" not in texts[place]]
+    open_places = [place for place, text in enumerate(texts) if text and b"\n" not in text]
     places = sorted(open_places, key=leads.__getitem__)[:_TURNS]
     return [[*thought[:place], others[place]] for place in places]

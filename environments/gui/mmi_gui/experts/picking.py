@@ -79,8 +79,8 @@ def _slid(page: Page, number: int, wanted: int, what: str) -> Iterator[Act]:
     """
     yield click(_handles(page)[number], what)
     yield press_keys("Home", f"Move {what} to its beginning.")
-    while rest := wanted - (shown := int(page.after(_handles(page)[number], "text").name)):
-        yield _pressed("ArrowRight" if rest > 0 else "ArrowLeft", wanted, shown)
+    while (shown := int(page.after(_handles(page)[number], "text").name)) < wanted:
+        yield _pressed("ArrowRight", wanted, shown)
 
 
 def _pressed(key: str, wanted: int, shown: int) -> Act:
