@@ -3,8 +3,9 @@
 small  tiny                      the embedded model, by preset
 small:base                       without the weights that were trained on top
 small:channel  small:decode      how it chooses: ranking drafts through the noisy channel, or writing its call;
-                                 none named is what suits the weights
-small:look                       with its eyes open, whether or not they were trained; these words go together
+                                 none named is what suits the weights; these words go together where they can
+small:look                       with its eyes open, whether or not they were trained
+small:picture                    with nothing but its eyes: no list of elements, and calls that point, always decoded
 random  first-element            baselines that need no model
 chat:openai:gpt-5                any chat model that LangChain knows by provider and name
 my_package.module:MyPolicy       somebody's own class, called without arguments
@@ -24,6 +25,7 @@ POLICIES = {
     "small:base": "the same model as it was before, choosing by the noisy channel",
     "small:base:decode": "before, writing its calls token by token",
     "small:look": "with the screenshot before it; its eyes are not trained yet",
+    "small:picture": "with the screenshot alone, no list of elements",
     "tiny": "a model of random weights: for tests, in a moment",
     "tiny:decode": "the same, writing its calls token by token",
     "random": "a random tool with random valid arguments",
@@ -33,7 +35,8 @@ POLICIES = {
 
 _PRESETS = ("small", "tiny")
 _CHAT = "chat:"
-_MANNERS = ("base", "channel", "decode", "look")
+_MANNERS = ("base", "channel", "decode", "look", "picture")
+_APART = ({"channel", "decode"}, {"look", "picture"}, {"channel", "picture"})
 
 
 def check_policy(name: str) -> None:
@@ -86,7 +89,7 @@ def _model(preset: str, *manners: str, weights: str | None, progress: Callable[[
     return load_policy(
         preset,
         strategy="channel" if "channel" in manners else "decode" if "decode" in manners else None,
-        look=True if "look" in manners else None,
+        look="picture" if "picture" in manners else "both" if "look" in manners else None,
         weights="base" if "base" in manners else weights,
         progress=progress,
     )
@@ -109,7 +112,8 @@ def _is_chat(name: str) -> bool:
 
 def _is_model(name: str) -> bool:
     preset, *manners = name.split(":")
-    return preset in _PRESETS and set(manners) <= set(_MANNERS) and not {"channel", "decode"} <= set(manners)
+    words = set(manners)
+    return preset in _PRESETS and words <= set(_MANNERS) and not any(pair <= words for pair in _APART)
 
 
 def _is_import_path(name: str) -> bool:

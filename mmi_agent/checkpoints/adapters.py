@@ -76,7 +76,7 @@ class AdapterManifest(_Record):
         tokens: Positions read.
         commit: Of the code, where git knew.
         figures: What came out, by name.
-        continues: The adapter whose training this one went on with, as its manifest was; None for a new one.
+        continues: The adapters whose training this one went on with, as their manifests were.
         files: Every other file of the folder.
         weights: Which file holds which tensor.
     """
@@ -94,23 +94,24 @@ class AdapterManifest(_Record):
     tokens: int
     commit: str | None = None
     figures: dict[str, float] = {}
-    continues: "AdapterManifest | None" = None
+    continues: "tuple[AdapterManifest, ...]" = ()
     files: dict[str, FileRecord] = {}
     weights: dict[str, str] = {}
 
 
 def weights_fingerprint(model: MMInterleavedModel) -> str:
-    """Tells a model's weights from others by both ends of each tensor, in bfloat16; the image decoder is left out.
+    """Tells a model's language weights from others by both ends of each tensor, in bfloat16.
 
-    So it is the same whether or not the image decoder is loaded, in float32 or bfloat16, and there in a moment.
+    So it is the same in float32 and bfloat16, and there in a moment. Eyes and hand are left out: where they are not
+    given they are drawn by chance, and another version of torch draws other numbers from the same seed.
     """
     digest = hashlib.sha256()
-    for name, parameter in model.named_parameters():
-        if not name.startswith(_HAND):
-            flat = parameter.detach().reshape(-1)
-            ends = torch.cat([flat[:_ENDS], flat[-_ENDS:]]).to("cpu", torch.bfloat16)
-            digest.update(f"{name} {tuple(parameter.shape)}".encode())
-            digest.update(ends.view(torch.uint8).numpy().tobytes())
+    for name in model.decoder.language_weight_names():
+        parameter = model.decoder.get_parameter(name)
+        flat = parameter.detach().reshape(-1)
+        ends = torch.cat([flat[:_ENDS], flat[-_ENDS:]]).to("cpu", torch.bfloat16)
+        digest.update(f"{name} {tuple(parameter.shape)}".encode())
+        digest.update(ends.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -2,9 +2,10 @@
 
 import typer
 
+from mmi_agent.cli.autoencoder import train_autoencoder
 from mmi_agent.cli.building import build_building
 from mmi_agent.cli.chat import chat
-from mmi_agent.cli.data import check_data, show_data
+from mmi_agent.cli.data import check_data, show_data, write_data
 from mmi_agent.cli.demos import collect_demos, list_demos
 from mmi_agent.cli.doctor import doctor
 from mmi_agent.cli.environments import list_environments, start_world
@@ -28,6 +29,7 @@ from mmi_agent.cli.minecraft import convert_blueprint, plan_building, show_progr
 from mmi_agent.cli.parity import parity
 from mmi_agent.cli.resume import resume
 from mmi_agent.cli.run import run
+from mmi_agent.cli.screens import evaluate_screens
 from mmi_agent.cli.train import export_run, plot_runs, train
 from mmi_agent.cli.view import view
 from mmi_agent.cli.weights import convert_weights, fetch_weights, verify_weights
@@ -48,6 +50,7 @@ _demos = typer.Typer(
     help="Experts that show how tasks are done, to learn from.", no_args_is_help=True, rich_markup_mode=None
 )
 _env = typer.Typer(help="The worlds that a policy can be put into.", no_args_is_help=True, rich_markup_mode=None)
+_eval = typer.Typer(rich_markup_mode=None)
 _memory = typer.Typer(
     help="What the agent remembers: see it, correct it, forget it.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -65,7 +68,9 @@ app.command("chat")(guarded(chat))
 app.command("run")(guarded(run))
 app.command("resume")(guarded(resume))
 app.command("view")(guarded(view))
-app.command("eval")(guarded(evaluate))
+app.add_typer(_eval, name="eval")
+_eval.callback(invoke_without_command=True)(guarded(evaluate))
+_eval.command("screens")(guarded(evaluate_screens))
 app.add_typer(_metrics, name="metrics")
 _metrics.command("caption")(guarded(caption))
 _metrics.command("vqa")(guarded(vqa))
@@ -77,11 +82,13 @@ _metrics.command("miou")(guarded(miou))
 app.command("parity")(guarded(parity))
 app.add_typer(_train, name="train")
 _train.callback(invoke_without_command=True)(guarded(train))
+_train.command("autoencoder")(guarded(train_autoencoder))
 _train.command("plot")(guarded(plot_runs))
 _train.command("export")(guarded(export_run))
 app.add_typer(_data, name="data")
 _data.command("show")(guarded(show_data))
 _data.command("check")(guarded(check_data))
+_data.command("write")(guarded(write_data))
 app.add_typer(_demos, name="demos")
 _demos.command("collect")(guarded(collect_demos))
 _demos.command("list")(guarded(list_demos))

@@ -16,13 +16,13 @@ from mmi_agent.errors import DataError
 if TYPE_CHECKING:
     from mmi_agent.data.measuring import Report
 
-__all__ = ["check_data", "show_data"]
+__all__ = ["check_data", "show_data", "write_data"]
 
 _Form = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="trajectory, parts, interleaved, stories, segmentation, grounding or pairs.",
+        help="trajectory, parts, interleaved, stories, segmentation, grounding, pairs or screens.",
         show_default="found out from the data",
     ),
 ]
@@ -38,7 +38,10 @@ _Window = Annotated[
     int | None,
     typer.Option(metavar="N", min=1, help="Tokens after which a sample is cut off.", show_default="the preset's"),
 ]
-_Look = Annotated[bool, typer.Option(help="Of runs: whether their screenshots go in, or only the marked elements.")]
+_Look = Annotated[
+    Literal["elements", "picture", "both"],
+    typer.Option(help="Of runs: what is seen of their screens; picture tells by points what was done to elements."),
+]
 _Runs = Annotated[
     Literal["successful", "finished", "all"],
     typer.Option(help="Which runs are learnt from: finished also takes those that nobody judged."),
@@ -57,7 +60,7 @@ def show_data(
     form: _Form = None,
     preset: _Preset = None,
     window: _Window = None,
-    look: _Look = True,
+    look: _Look = "both",
     runs: _Runs = "successful",
     open_it: Annotated[bool, typer.Option("--open", help="Open the page in your browser.")] = False,
     json: Json = False,
@@ -92,7 +95,7 @@ def check_data(
     form: _Form = None,
     preset: _Preset = None,
     window: _Window = None,
-    look: _Look = True,
+    look: _Look = "both",
     runs: _Runs = "successful",
     json: Json = False,
 ) -> None:
@@ -122,6 +125,49 @@ def check_data(
         print(json_format.dumps([_as_json(report, yardstick.name, limit) for report in reports], indent=2))
     if hopeless := next((report for report in reports if not report.lengths), None):
         raise DataError(f"{hopeless.name}: none of its {hopeless.num_broken} samples can be learnt from")
+
+
+def write_data(
+    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Files or folders.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="JSON lines of parts; compressed if it ends in .gz.")],
+    side: Annotated[
+        int | None,
+        typer.Option(metavar="PX", min=16, help="Scale pictures to this side.", show_default="as they are"),
+    ] = None,
+    form: _Form = None,
+    look: _Look = "both",
+    runs: _Runs = "successful",
+    json: Json = False,
+) -> None:
+    """Write training data into one file, pictures within: to be taken to another machine.
+
+    Examples:
+      mmi data write demos --look elements --out demos.jsonl.gz
+      mmi data write runs docs.jsonl --side 256 --out all.jsonl.gz
+    """
+    need_model_extra("data")
+    from itertools import chain
+
+    from rich.console import Console
+
+    from mmi_agent.data.readers import open_data
+    from mmi_agent.data.writing import write_parts
+
+    readers = [open_data(path, form=form, look=look, runs=runs) for path in data]
+    with Console(stderr=True).status(f"writing {sum(map(len, readers))} samples"):
+        written = write_parts(chain.from_iterable(readers), out, side_px=side)
+    if json:
+        found = {
+            "file": str(out),
+            "samples": written.samples,
+            "broken": len(written.broken),
+            "bytes": written.size_bytes,
+        }
+        print(json_format.dumps(found))
+        return
+    print(f"{out}: {written.samples} samples, {len(written.broken)} broken, {written.size_bytes / 1e6:.1f} MB")
+    for each in written.broken[:3]:
+        print(printable(f"  broken: {each.source}: {each.reason}"))
 
 
 def _tell(report: "Report", preset: str, window: int) -> None:

@@ -17,6 +17,7 @@ __all__ = ["evaluate"]
 
 
 def evaluate(
+    context: typer.Context,
     suite: Annotated[
         list[str] | None,
         typer.Option(
@@ -77,6 +78,8 @@ def evaluate(
       mmi eval --env gui/miniwob:click-test --env gui/miniwob:enter-text --policy small --policy small:base --seeds 5
       mmi eval --suite miniwob-seen --policy small --memory memory
     """
+    if context.invoked_subcommand is not None:
+        return
     from mmi_agent.evaluation import (
         EvaluationConfig,
         Study,

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from mmi_agent.cli.errors import INTERRUPTED
-from mmi_agent.cli.options import Weights, new_folder
+from mmi_agent.cli.options import new_folder
 from mmi_agent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -57,7 +57,16 @@ def train(
     epochs: Annotated[
         float | None, typer.Option(metavar="N", min=0.001, help="How often to read all samples.", show_default="1")
     ] = None,
-    batch_tokens: Annotated[int, typer.Option(metavar="N", min=1, help="Tokens that a step learns from.")] = 8192,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="End after so many seconds of training, as on a machine that is lent.",
+            show_default="no such end",
+        ),
+    ] = None,
+    batch: Annotated[int, typer.Option(metavar="N", min=1, help="Samples that a step learns from.")] = 16,
     row_tokens: Annotated[
         int | None,
         typer.Option(
@@ -87,11 +96,11 @@ def train(
         ),
     ] = None,
     look: Annotated[
-        bool | None,
+        Literal["elements", "picture", "both"] | None,
         typer.Option(
-            "--look/--no-look",
-            help="Whether pictures of runs are read, or only their elements.",
-            show_default="whether the preset sees",
+            metavar="elements|picture|both",
+            help="What is seen of the screens of runs.",
+            show_default="both if the preset sees, else elements",
         ),
     ] = None,
     held_back: Annotated[
@@ -100,16 +109,29 @@ def train(
     look_every: Annotated[int, typer.Option(metavar="N", min=1, help="Judge by them after so many steps.")] = 100,
     save_every: Annotated[int, typer.Option(metavar="N", min=1, help="Write a checkpoint after so many steps.")] = 50,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the order of samples and all else.")] = 0,
+    workers: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Processes that make samples ready, where a GPU is to be kept busy.")
+    ] = 0,
     threads: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Threads on a CPU.", show_default="one for each core")
     ] = None,
     recompute: Annotated[
         bool, typer.Option("--recompute", help="Compute layers twice rather than keep them: less memory, slower.")
     ] = False,
+    compile_: Annotated[
+        bool, typer.Option("--compile", help="Compile layers: a minute at the first step, faster after it; for a GPU.")
+    ] = False,
     shard: Annotated[
         bool, typer.Option("--shard", help="With several processes: share the weights out among them (FSDP).")
     ] = False,
-    weights: Weights = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DIR|base",
+            help="What is gone on with: adapters of mmi train, which may hold different parts; base begins anew.",
+            show_default="what comes with the preset",
+        ),
+    ] = None,
     resume: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Go on with the run in this folder, as it was asked for.", show_default=False),
@@ -149,7 +171,7 @@ def train(
         folder = out
         settings = RunSettings(
             preset=preset,
-            weights=weights,
+            weights=tuple(weights or ()),
             recipe=recipe,
             also=tuple(also or ()),
             rank=rank,
@@ -158,15 +180,18 @@ def train(
             data=tuple(data or ()),
             look=look,
             steps=steps,
+            seconds=seconds,
             epochs=epochs,
-            step_tokens=batch_tokens,
+            step_samples=batch,
             row_tokens=row_tokens,
             rows=rows,
             held_back=held_back,
+            workers=workers,
             seed=seed,
             save_every=save_every,
             look_every=look_every,
             checkpoint_layers=recompute,
+            compile_layers=compile_,
             shard=shard,
         )
     _train(settings, folder)
@@ -215,7 +240,7 @@ def _train(settings: "RunSettings", folder: Path | None) -> None:
     trainer = begin(settings, folder, progress=(lambda line: print(line, file=sys.stderr)) if leads else None)
     began_at = trainer.state.step
     if leads and began_at:
-        print(f"going on after step {began_at} of {trainer.plan.steps}", file=sys.stderr)
+        print(f"going on after step {began_at}", file=sys.stderr)
     with _stopping_gently(trainer):
         if leads:
             _run_with_progress(trainer)
@@ -259,10 +284,14 @@ def _run_with_progress(trainer: "Trainer") -> None:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), speed_estimate_period=600) as progress:
-        bar = progress.add_task("steps", total=trainer.plan.steps, completed=trainer.state.step)
+        limit_s = trainer.plan.seconds
+        done = trainer.state.step if limit_s is None else trainer.state.counters.seconds
+        unit, total = ("steps", trainer.plan.steps) if limit_s is None else ("seconds", limit_s)
+        bar = progress.add_task(unit, total=total, completed=int(done))
 
         def report(step: "StepReport") -> None:
-            progress.update(bar, completed=step.step, description=_described(step))
+            done = step.step if limit_s is None else int(trainer.state.counters.seconds)
+            progress.update(bar, completed=done, description=_described(step))
             for line in (*step.broken, *((_skipped(step),) if step.skipped else ())):
                 progress.console.print(line, style="dim", markup=False)
 

@@ -52,9 +52,9 @@ class Batch(NamedTuple):
         return int((self.targets != IGNORED).sum())
 
     def to(self, device: torch.device | str) -> "Batch":
-        """Moves all tensors."""
-        layout = RowLayout(*(tensor.to(device) for tensor in self.layout))
-        moved = {k: v.to(device) for k, v in self._asdict().items() if isinstance(v, Tensor)}
+        """Moves all tensors; those in pinned memory while the device goes on with what it does."""
+        layout = RowLayout(*(tensor.to(device, non_blocking=True) for tensor in self.layout))
+        moved = {k: v.to(device, non_blocking=True) for k, v in self._asdict().items() if isinstance(v, Tensor)}
         return self._replace(layout=layout, **moved)
 
 

@@ -15,6 +15,7 @@ from pydantic import JsonValue
 from mmi_agent.inference.document import Continuation, Document, ReadCount, Unit
 from mmi_agent.inference.drafts import Draft, describe, draft_calls
 from mmi_agent.inference.prompts import ChatPrompt, encode_content, turn
+from mmi_agent.inference.sights import Look
 from mmi_agent.inference.tokenizer import START_OF_TURN, Tokenizer
 from mmi_agent.policy import Context, PastStep
 from mmi_agent.tool import FunctionTool, Tool, argument_marks, parse_arguments
@@ -56,10 +57,10 @@ class Ranker:
     Args:
         document: Kept between rankings, for the beginning that they share.
         tokenizer: Of the model.
-        look: Whether the model sees the screen while it ranks.
+        look: What the model sees of the screen while it ranks; drafts are made of elements, whether or not.
     """
 
-    def __init__(self, document: Document, tokenizer: Tokenizer, *, look: bool) -> None:
+    def __init__(self, document: Document, tokenizer: Tokenizer, *, look: Look) -> None:
         self._document = document
         self._tokenizer = tokenizer
         self._chat = ChatPrompt(tokenizer, look=look)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from mmi_agent.errors import PolicyError, ShapeError
+from mmi_agent.errors import ConfigError, PolicyError, ShapeError
 from mmi_agent.inference.answers import THOUGHT_TOKENS, answer, likeliest_answer
 from mmi_agent.inference.calls import call_schemas, parse_labels
 from mmi_agent.inference.channel import Ranked, Ranker
@@ -17,6 +17,7 @@ from mmi_agent.inference.loading import MMInterleaved
 from mmi_agent.inference.prompts import ChatPrompt
 from mmi_agent.inference.quantization import can_halve
 from mmi_agent.inference.sampling import Sampling
+from mmi_agent.inference.sights import Look, Sight, sight_of, without_elements
 from mmi_agent.policy import Context
 from mmi_agent.tool import FINISH, FunctionTool
 from mmi_agent.types import Block, Text, ToolCall
@@ -29,6 +30,7 @@ Strategy = Literal["channel", "decode"]
 The channel needs tools that can tell what they do (`FunctionTool.told`); where none can, the call is written.
 """
 
+_MANNERS: dict[Sight, list[str]] = {"elements": [], "both": ["look"], "picture": ["picture"]}
 _FINISH_MARGIN = 3.0  # nats by which every further act must make the instruction less likely before the run is finished
 
 
@@ -37,7 +39,7 @@ def load_policy(
     *,
     strategy: Strategy | None = None,
     weights: str | None = None,
-    look: bool | None = None,
+    look: Look | None = None,
     temperature: float = 0.0,
     reuse: bool = True,
     progress: Callable[[str], None] | None = None,
@@ -46,9 +48,11 @@ def load_policy(
 
     Args:
         preset: "tiny" or "small".
-        strategy: "channel" or "decode"; None is "decode" for weights that were trained to call tools.
+        strategy: "channel" or "decode"; None is "decode" for weights that were trained to call tools, and for a model
+            that sees no elements, of which drafts are made.
         weights: What `MMInterleaved.from_pretrained` takes.
-        look: Whether the screenshot goes into the prompt; None says so where the preset's eyes are of any use.
+        look: What it sees: "elements", "picture" or "both"; None is both where the preset's eyes are of any use, else
+            the elements.
         temperature: Of thoughts and of decoded calls; 0 takes the likeliest.
         reuse: Whether a step keeps what an earlier step has read; off only to measure what that is worth.
         progress: Told what is being done while it takes long.
@@ -59,7 +63,7 @@ def load_policy(
     """
     bits = 16 if can_halve("cpu", torch.float32) else None
     loaded = MMInterleaved.from_pretrained(preset, bits=bits, draws=False, weights=weights, progress=progress)
-    strategy = strategy or ("decode" if loaded.adapter else "channel")
+    strategy = strategy or ("decode" if loaded.adapter or look == "picture" else "channel")
     return ModelPolicy(loaded, strategy=strategy, look=look, temperature=temperature, reuse=reuse)
 
 
@@ -69,9 +73,12 @@ class ModelPolicy:
     Args:
         loaded: Model and tokenizer.
         strategy: How a call is chosen.
-        look: Whether the screenshot goes into the prompt.
+        look: What it sees; None is both where its eyes are of any use, else the elements.
         temperature: Of thoughts and of decoded calls.
         reuse: Whether a step keeps what an earlier step has read.
+
+    Raises:
+        ConfigError: If it is to see the picture alone and to choose by the channel.
     """
 
     def __init__(
@@ -79,18 +86,20 @@ class ModelPolicy:
         loaded: MMInterleaved,
         *,
         strategy: Strategy = "channel",
-        look: bool | None = None,
+        look: Look | None = None,
         temperature: float = 0.0,
         reuse: bool = True,
     ) -> None:
         bare = ["base"] if loaded.name == "small" and loaded.adapter is None else []
-        self.name = ":".join([loaded.name, *bare, strategy, *(["look"] if look else [])])
+        self.name = ":".join([loaded.name, *bare, strategy, *_MANNERS[sight_of(look or False)]])
         self.usage: dict[str, int] = {}
         self._loaded = loaded
         self._strategy = strategy
-        self._look = loaded.sees if look is None else look
+        self._sight: Sight = sight_of(loaded.sees if look is None else look)
         self._temperature = temperature
         self._reuse = reuse
+        if self._sight == "picture" and strategy == "channel":
+            raise ConfigError("the noisy channel drafts calls of elements: see the picture alone with 'decode'")
         self._document: Document | None = None
 
     def decide(self, context: Context) -> Iterator[Block]:
@@ -120,7 +129,7 @@ class ModelPolicy:
             self.usage[kind] += number
 
     def _rank(self, document: Document, context: Context) -> Iterator[Block]:
-        ranking = Ranker(document, self._loaded.tokenizer, look=self._look).rank(context)
+        ranking = Ranker(document, self._loaded.tokenizer, look=self._sight).rank(context)
         self._count(ranking.count)
         yield Text(text=_explained(ranking.candidates, ranking.stay))
         best = ranking.candidates[0] if ranking.candidates else None
@@ -131,9 +140,10 @@ class ModelPolicy:
 
     def _write(self, document: Document, context: Context) -> Iterator[Block]:
         tokenizer = self._loaded.tokenizer
+        context = without_elements(context) if self._sight == "picture" else context
         grammar = Grammar.for_calls(call_schemas(context.tools, context.observation), tokenizer)
         room = self._loaded.model.config.decoder.max_positions - grammar.max_tokens - THOUGHT_TOKENS - 1
-        chat = ChatPrompt(tokenizer, look=self._look, picture_positions=self._loaded.picture_positions)
+        chat = ChatPrompt(tokenizer, look=self._sight, picture_positions=self._loaded.picture_positions)
         self._count(document.become(chat.decision(context, max_positions=room)))
         if self._temperature:
             sampling = Sampling(temperature=self._temperature)

@@ -107,7 +107,7 @@ def _linears(decoder: LanguageDecoder) -> list[nn.Linear]:
 def _config(decoder: LanguageDecoder, bits: int, dtype: torch.dtype, device: torch.device) -> Any:
     """Torchao's configuration for these bits, if there is a kernel."""
     if bits == 8:
-        return _torchao("torchao.quantization").Int8WeightOnlyConfig()
+        return _torchao("torchao.quantization").Int8WeightOnlyConfig(set_inductor_config=False)
     if bits != 4:
         raise ConfigError(f"weights of {bits!r} bits: 16, 8 and 4 are to be had")
     widths = {linear.in_features for linear in _linears(decoder)}
@@ -121,7 +121,7 @@ def _config(decoder: LanguageDecoder, bits: int, dtype: torch.dtype, device: tor
     if dtype != torch.bfloat16:
         raise ConfigError(f"int4 on a GPU needs bfloat16, the decoder is {dtype}: load it with dtype=torch.bfloat16")
     return _torchao("torchao.quantization").Int4WeightOnlyConfig(
-        group_size=group, int4_packing_format="tile_packed_to_4d"
+        group_size=group, int4_packing_format="tile_packed_to_4d", set_inductor_config=False
     )
 
 

@@ -10,7 +10,6 @@ multi-image synchronizer of `feature_synchronizer.py`. On a GPU with Triton it i
 
 import math
 from collections.abc import Sequence
-from functools import cache
 from importlib.util import find_spec
 
 import torch
@@ -20,6 +19,8 @@ from torch.nn import functional as F
 from mmi_agent.errors import ShapeError
 
 __all__ = ["DeformableAttention", "deformable_attention", "plain_deformable_attention"]
+
+_HAS_TRITON = find_spec("triton") is not None
 
 
 def deformable_attention(
@@ -47,7 +48,7 @@ def deformable_attention(
     S, L = value_BISND.shape[2], weights_BQNILP.shape[4]
     if sum(areas) != S or len(areas) != L or locations_BQNILP2.shape[4] not in (1, L):
         raise ShapeError(f"levels {list(level_sizes)!r} need {sum(areas)} cells on {len(areas)} levels, got {S} on {L}")
-    if value_BISND.is_cuda and _has_triton():
+    if value_BISND.is_cuda and _HAS_TRITON:
         from mmi_agent.models.deformable_attention_triton import fused_deformable_attention
 
         return fused_deformable_attention(value_BISND, level_sizes, locations_BQNILP2, weights_BQNILP)
@@ -89,18 +90,15 @@ def plain_deformable_attention(
     y_2BQNILP = y_2BQNILP * (width_L1 * N).int()
     rows_22BQNILP = y_2BQNILP[:, None] + x_2BQNILP
     weights_22BQNILP = (share_y * weights_BQNILP)[:, None] * share_x
+    table_XD = value_BISND.reshape(-1, D)
+    table_XD = table_XD.float() if value_BISND.is_cuda else table_XD  # bags of bfloat16 have no gradients there
     mixed_XD = F.embedding_bag(
         rows_22BQNILP.movedim((0, 1), (4, 5)).reshape(B * Q * N, -1),
-        value_BISND.reshape(-1, D),
+        table_XD,
         mode="sum",
-        per_sample_weights=weights_22BQNILP.movedim((0, 1), (4, 5)).reshape(B * Q * N, -1).to(value_BISND.dtype),
+        per_sample_weights=weights_22BQNILP.movedim((0, 1), (4, 5)).reshape(B * Q * N, -1).to(table_XD.dtype),
     )
-    return mixed_XD.view(B, Q, N * D)
-
-
-@cache
-def _has_triton() -> bool:
-    return find_spec("triton") is not None
+    return mixed_XD.view(B, Q, N * D).to(value_BISND.dtype)
 
 
 class DeformableAttention(nn.Module):

@@ -175,7 +175,8 @@ def _backward_kernel(
                 of_weight += across * along * agreement
                 of_x += (along if right else -along) * agreement
                 of_y += (across if down else -across) * agreement
-                tl.atomic_add(value_gradient + place, (weight * across * along)[:, None] * passed, mask=mask)
+                added = (weight * across * along)[:, None] * passed
+                tl.atomic_add(value_gradient + place, added, mask=mask, sem="relaxed")
         tl.store(weight_gradient + sampled, of_weight, mask=is_point)
         tl.store(location_gradient + sampled * 2, of_x * weight * WIDTHS[level], mask=is_point)
         tl.store(location_gradient + sampled * 2 + 1, of_y * weight * HEIGHTS[level], mask=is_point)

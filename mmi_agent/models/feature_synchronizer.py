@@ -184,8 +184,9 @@ class FeatureSynchronizer(nn.Module):
             return self._ignored(tokens_BTC)
         if visible_BTI is None:
             values_BISND = values_BISND[:, 1 - self.config.num_ranks :]
-            visible_BTI = torch.ones(1, 1, values_BISND.shape[1], dtype=torch.bool, device=tokens_BTC.device)
-        rank_BTI = picture_ranks(visible_BTI, self.config.num_ranks)
+            rank_BTI = torch.arange(values_BISND.shape[1], 0, -1, device=tokens_BTC.device)[None, None]
+        else:
+            rank_BTI = picture_ranks(visible_BTI, self.config.num_ranks)
         return self.look(tokens_BTC, values_BISND, rank_BTI, self.rank_table(), centres_T2=centres_T2)
 
     def look(
@@ -221,8 +222,8 @@ class FeatureSynchronizer(nn.Module):
         query_BTC = self.query(tokens_BTC)
         offsets_BTN1P2 = self.offsets(query_BTC).view(B, T, N, 1, P, 2)
         logits_BTN1LP = self.weights(query_BTC).view(B, T, N, 1, L, P + 1)[..., :-1]
-        offsets_BTNIP2 = (offsets_BTN1P2 + table.offsets[rank_BTI].transpose(2, 3)).float()
-        logits_BTNILP = logits_BTN1LP + table.logits[rank_BTI].transpose(2, 3)
+        offsets_BTNIP2 = (offsets_BTN1P2 + _of_ranks(table.offsets, rank_BTI)).float()
+        logits_BTNILP = logits_BTN1LP + _of_ranks(table.logits, rank_BTI)
 
         # The last choice is `ignore`, at logit 0.
         weights_BTNX = F.pad(logits_BTNILP.flatten(3), (0, 1)).softmax(-1, dtype=torch.float32)
@@ -239,6 +240,12 @@ class FeatureSynchronizer(nn.Module):
 
     def _ignored(self, tokens_BTC: Tensor) -> Tensor:
         return self.output(self.ignore).expand(*tokens_BTC.shape[:2], -1)
+
+
+def _of_ranks(table_RNX: Tensor, rank_BTI: Tensor) -> Tensor:
+    """Rows of a table, (B, T, N, I, ...): as an embedding, whose gradients GPUs sum well where many have one rank."""
+    rows_BTIX = F.embedding(rank_BTI, table_RNX.flatten(1))
+    return rows_BTIX.view(*rank_BTI.shape, *table_RNX.shape[1:]).transpose(2, 3)
 
 
 class Sight(NamedTuple):

@@ -8,12 +8,14 @@ where visual tokens come from.
 # V tokens of the vocabulary, I pictures
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mmi_agent.errors import CheckpointError, ConfigError, ShapeError
 from mmi_agent.models.feature_synchronizer import (
@@ -201,7 +203,8 @@ class LanguageDecoder(nn.Module):
             visible_BTI = pictures.visible(past, T)
         sights = self.sights(pictures, visible_BTI)
 
-        hidden_BTC = self._read(embeddings_BTC, positions_BT, attend_BTS, cache, sights)
+        with _kernels(embeddings_BTC):
+            hidden_BTC = self._read(embeddings_BTC, positions_BT, attend_BTS, cache, sights)
         if cache is not None:
             cache.advance(T)
         return hidden_BTC
@@ -412,8 +415,13 @@ class GroupedQueryAttention(nn.Module):
     def _mix(
         self, query_BNTD: Tensor, key_BKSD: Tensor, value_BKSD: Tensor, mask: Tensor | None, *, is_causal: bool
     ) -> Tensor:
+        is_grouped = self.is_grouped
+        if is_grouped and mask is not None and query_BNTD.is_cuda:  # no kernel there takes both, but the one for all
+            groups = query_BNTD.shape[1] // key_BKSD.shape[1]
+            key_BKSD, value_BKSD = (each.repeat_interleave(groups, 1) for each in (key_BKSD, value_BKSD))
+            is_grouped = False
         return F.scaled_dot_product_attention(
-            query_BNTD, key_BKSD, value_BKSD, attn_mask=mask, is_causal=is_causal, enable_gqa=self.is_grouped
+            query_BNTD, key_BKSD, value_BKSD, attn_mask=mask, is_causal=is_causal, enable_gqa=is_grouped
         )
 
     def _heads(self, projected_BTX: Tensor) -> Tensor:
@@ -433,6 +441,13 @@ class FeedForward(nn.Module):
     def forward(self, hidden_BTC: Tensor) -> Tensor:
         """Mixes channels, token by token."""
         return self.down(F.silu(self.gate(hidden_BTC)) * self.up(hidden_BTC))
+
+
+def _kernels(like: Tensor) -> AbstractContextManager[object]:
+    """Leaves out cuDNN's attention on a GPU: it plans anew for every length, which takes longer than to attend."""
+    if not like.is_cuda:
+        return nullcontext()
+    return sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH])
 
 
 def _rotation(positions_BT: Tensor, config: LanguageDecoderConfig, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

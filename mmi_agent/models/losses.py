@@ -5,12 +5,14 @@ Which tokens count, and which pictures, follows the released code.
 
 # B rows, T tokens, P pictures of all rows, A channels of latents, H W height and width, C width of the decoder
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmi_agent.models.image_decoder import ImageDecoderConfig
 from mmi_agent.models.mm_interleaved import MMInterleavedConfig, MMInterleavedModel, Reading, Scenes
 from mmi_agent.models.visual_tokenizer import VisualFeatures
 
@@ -52,14 +54,36 @@ class NoiseDraw(NamedTuple):
         generator: torch.Generator | None = None,
     ) -> "NoiseDraw":
         """Draws for so many pictures, the condition of a share `drop` of them dropped; where the generator is."""
-        config, device = model.drawing.config, model.begin_of_image.device
+        device = model.begin_of_image.device
+        return cls._drawn(model.drawing.config, num_pictures, drop, generator, device).to(device)
+
+    @classmethod
+    def seeded(cls, model: MMInterleavedModel, seeds: Sequence[int], *, drop: float = 0.1) -> "NoiseDraw":
+        """Draws for each seed what `random` draws for one picture with a generator of that seed on the CPU."""
+        config = model.drawing.config
+        each = [cls._drawn(config, 1, drop, torch.Generator().manual_seed(seed), None) for seed in seeds]
+        return cls(*map(torch.cat, zip(*each, strict=True))).to(model.begin_of_image.device)
+
+    def to(self, device: torch.device | str) -> "NoiseDraw":
+        """Moves all tensors."""
+        return NoiseDraw(*(tensor.to(device) for tensor in self))
+
+    @classmethod
+    def _drawn(
+        cls,
+        config: ImageDecoderConfig,
+        num_pictures: int,
+        drop: float,
+        generator: torch.Generator | None,
+        device: torch.device | None,
+    ) -> "NoiseDraw":
         side, channels = config.denoiser.latent_width, config.denoiser.latent_channels
         shape, where = (num_pictures, channels, side, side), device if generator is None else generator.device
         return cls(
-            torch.randn(shape, generator=generator, device=where).to(device),
-            torch.randint(config.diffusion.num_steps, (num_pictures,), generator=generator, device=where).to(device),
-            torch.randn(shape, generator=generator, device=where).to(device),
-            (torch.rand(num_pictures, generator=generator, device=where) < drop).to(device),
+            torch.randn(shape, generator=generator, device=where),
+            torch.randint(config.diffusion.num_steps, (num_pictures,), generator=generator, device=where),
+            torch.randn(shape, generator=generator, device=where),
+            torch.rand(num_pictures, generator=generator, device=where) < drop,
         )
 
 
@@ -120,7 +144,7 @@ def next_picture_errors(
     condition_PKX = decoder.condition(scenes.contexts)
     condition_PKX = torch.where(draw.unconditional[:, None, None], decoder.unconditional, condition_PKX)
     with torch.no_grad():
-        latents_PAHW = decoder.encode(pixels_PCHW, draw.posterior_noise)
+        latents_PAHW = decoder.encode(pixels_PCHW, draw.posterior_noise).float()  # whatever pixels are computed in
         noisy_PAHW = decoder.add_noise(latents_PAHW, draw.noise, draw.timesteps)
         target_PAHW = decoder.target(latents_PAHW, draw.noise, draw.timesteps)
     values, visible_PI = model.look_back(seen, scenes.previous)

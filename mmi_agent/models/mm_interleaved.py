@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -306,8 +306,9 @@ class MMInterleavedModel(nn.Module):
         """
         row_P, end_P = (ids_BT == self.config.begin_of_image).nonzero(as_tuple=True)
         begins_P = torch.zeros_like(end_P) if begins_P is None else begins_P
-        places = torch.stack([row_P, begins_P, end_P], 1).unbind()
-        contexts = [hidden_BTC[row, begin : end + 1] for row, begin, end in (place.unbind() for place in places)]
+        places_P3: Any = torch.stack([row_P, begins_P, end_P], 1)
+        places = places_P3.tolist()  # all at once: a GPU is waited for each time
+        contexts = [hidden_BTC[row, begin : end + 1] for row, begin, end in places]
         follows_P = (row_P == row_P.roll(1)) & (end_P.roll(1) >= begins_P) & (end_P > end_P.roll(1))
         previous_P = torch.where(follows_P, torch.arange(-1, len(row_P) - 1, device=row_P.device), -1)
         return Scenes(contexts, previous_P)

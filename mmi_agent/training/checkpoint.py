@@ -52,7 +52,6 @@ class RunState(_Record):
     Attributes:
         format: Of the record.
         step: Steps done.
-        place: Where the data goes on; None at its beginning.
         counters: What was done so far.
         data: Fingerprint of the data.
         base: Fingerprint of the weights that the run began with.
@@ -62,7 +61,6 @@ class RunState(_Record):
 
     format: Literal[1] = 1
     step: int
-    place: dict[str, JsonValue] | None
     counters: Counters
     data: str
     base: str

@@ -4,6 +4,7 @@
 
 from collections.abc import Iterable
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 import torch
@@ -17,7 +18,7 @@ from mmi_agent.models.losses import IGNORED, NoiseDraw, next_picture_errors
 from mmi_agent.models.mm_interleaved import MMInterleavedConfig, MMInterleavedModel, RowLayout, Scenes
 from mmi_agent.models.visual_tokenizer import VisualFeatures
 
-__all__ = ["Costs", "Counts", "Objective", "checkpoint_layers", "count", "draw_noise", "share"]
+__all__ = ["Costs", "Counts", "Objective", "checkpoint_layers", "compile_layers", "count", "draw_noise", "share"]
 
 _CHUNK = 2048  # tokens whose logits are held at a time
 
@@ -102,7 +103,8 @@ class Objective(nn.Module):
     def _pictures(self, batch: Batch, hidden_BTC: Tensor, seen: VisualFeatures, draw: NoiseDraw) -> Tensor:
         assert batch.drawn_pixels is not None
         scenes = self.model.scenes(batch.ids, hidden_BTC, batch.begins)
-        contexts_D = [context_TC for context_TC, draws in zip(scenes.contexts, batch.draws, strict=True) if draws]
+        drawn = batch.draws.tolist()  # all at once: a GPU is waited for each time
+        contexts_D = [context_TC for context_TC, draws in zip(scenes.contexts, drawn, strict=True) if draws]
         wanted = Scenes(contexts_D, scenes.previous[batch.draws])
         return next_picture_errors(self.model, wanted, seen, batch.drawn_pixels[batch.draws], draw).sum()
 
@@ -111,11 +113,7 @@ def draw_noise(model: MMInterleavedModel, batch: Batch, seeds: Iterable[int]) ->
     """Draws noise for the pictures that are drawn, each from a seed of its own; None where there are none."""
     if batch.drawn_pixels is None or not batch.draws.any():
         return None
-    draws = [
-        NoiseDraw.random(model, 1, generator=torch.Generator().manual_seed(seed))
-        for seed, _ in zip(seeds, range(int(batch.draws.sum())), strict=False)
-    ]
-    return NoiseDraw(*map(torch.cat, zip(*draws, strict=True)))
+    return NoiseDraw.seeded(model, [*islice(seeds, int(batch.draws.sum()))])
 
 
 def share(
@@ -150,6 +148,14 @@ def share(
     if draw is None or not drawn_P.any():
         return taken, None
     return taken, NoiseDraw(*(tensor[drawn_P[batch.draws]] for tensor in draw))
+
+
+def compile_layers(model: MMInterleavedModel) -> None:
+    """Has the layers of language decoder and vision encoder compiled, one of each kind for all of its kind."""
+    encoder = model.visual_tokenizer.encoder
+    for layer in (*model.decoder.layers, *encoder.layers, *encoder.injectors, *encoder.extractors):
+        compile_module = layer.compile  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        compile_module(dynamic=True)
 
 
 def checkpoint_layers(model: MMInterleavedModel) -> None:

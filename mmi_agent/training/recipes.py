@@ -169,6 +169,28 @@ RECIPES: dict[str, Recipe] = {
             ),
             learning_rate=1e-4,
         ),
+        # eyes from nothing, for a language model that stays as it is
+        Recipe(
+            name="eyes",
+            groups=(_GATES, _OFFSETS, _LOOKS, _EYES),
+            learning_rate=1e-3,
+            betas=(0.9, 0.98),
+            warm_up=0.03,
+            floor=0.05,
+            picture_weight=0.0,
+        ),
+        # the hand alone, beside a language model with LoRA, whose own are left as they are
+        Recipe(
+            name="hand",
+            groups=(_AUTOENCODER, _HAND),
+            lora=Lora(),
+            learning_rate=5e-4,
+            weight_decay=0.01,
+            betas=(0.9, 0.99),
+            eps=1e-8,
+            warm_up=0.03,
+            floor=0.05,
+        ),
         Recipe(
             name="lora",
             groups=(Group(name="low-rank additions", pattern=r"decoder\.layers\..*\.lora_[AB]\."),),

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from torch import Tensor
 
 from mmi_agent.checkpoints.adapters import (
     AdapterManifest,
@@ -21,9 +22,11 @@ from mmi_agent.checkpoints.adapters import (
 )
 from mmi_agent.data.mixing import Mixture, parse_weighted
 from mmi_agent.data.readers import Reader, fingerprint, open_data
+from mmi_agent.data.readers.next_screens import NextScreens
 from mmi_agent.errors import CheckpointError, ConfigError, DataError
 from mmi_agent.folder_lock import alone_in
 from mmi_agent.inference.loading import MMInterleaved, shipped_adapter
+from mmi_agent.inference.sights import Sight, sight_of
 from mmi_agent.training.checkpoint import latest, load
 from mmi_agent.training.log import read_log
 from mmi_agent.training.recipes import Recipe, recipe
@@ -37,6 +40,7 @@ _SETTINGS = "run.json"
 _HELD_BACK_SAMPLES = 200  # read at each look
 _ROW_TOKENS = 2048
 _LAST_STEPS = 20
+_NO_END = 10**9  # steps of a run that time ends
 
 
 class RunSettings(BaseModel):
@@ -44,54 +48,61 @@ class RunSettings(BaseModel):
 
     Attributes:
         preset: The model.
-        weights: As `MMInterleaved.from_pretrained` takes it. An adapter whose LoRA is the recipe's is gone on with:
-            it starts where that one ended, and ends as one adapter. So is the one that comes with the preset.
+        weights: Adapters of the bare preset that are gone on with: the run starts where they ended, and ends as one
+            adapter. Or one thing that `MMInterleaved.from_pretrained` takes. None of both is the adapter that comes
+            with the preset, gone on with where its LoRA is the recipe's, and otherwise trained on top of.
         recipe: The recipe's name.
         also: Parts that are trained besides.
         rank: Of LoRA; None for the recipe's.
         learning_rate: None for the recipe's.
         picture_weight: Of the picture loss; None for the recipe's.
         data: Files and folders, each maybe with "=weight".
-        look: Whether pictures of runs go in; None if the model sees.
-        steps: Optimiser steps; None follows from `epochs`.
+        look: What is seen of the screens of runs; None is both if the model sees, else elements.
+        steps: Optimiser steps; None follows from `epochs`, or leaves it to `seconds`.
+        seconds: See `Plan`.
         epochs: How often all samples are read, about; None with `steps`.
-        step_tokens: See `Packing`, as for the next three.
+        step_samples: See `Packing`, as for the next three.
         row_tokens: None for the model's window or 2048, whichever is less.
         rows: Rows that are read at a time.
         held_back: Part that is not trained on.
+        workers: Processes that read ahead.
         seed: See `Plan`, as for the rest.
         save_every: See `Plan`.
         look_every: See `Plan`.
         checkpoint_layers: See `Plan`.
+        compile_layers: See `Plan`.
         shard: See `Plan`.
         datasets: What was found of the data.
-        continues: The manifest of the adapter that is gone on with.
+        continues: The manifests of the adapters that are gone on with.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     preset: str = "small"
-    weights: str | None = None
+    weights: tuple[str, ...] = ()
     recipe: str = "lora"
     also: tuple[str, ...] = ()
     rank: int | None = None
     learning_rate: float | None = None
     picture_weight: float | None = None
     data: tuple[str, ...]
-    look: bool | None = None
+    look: Sight | None = None
     steps: int | None = None
+    seconds: float | None = None
     epochs: float | None = None
-    step_tokens: int = 8192
+    step_samples: int = 16
     row_tokens: int | None = None
     rows: int = 1
     held_back: float = 0.02
+    workers: int = 0
     seed: int = 0
     save_every: int = 100
     look_every: int = 100
     checkpoint_layers: bool = False
+    compile_layers: bool = False
     shard: bool = False
     datasets: tuple[Dataset, ...] = ()
-    continues: AdapterManifest | None = None
+    continues: tuple[AdapterManifest, ...] = ()
 
     def make_recipe(self) -> Recipe:
         """The recipe with what was asked to be different.
@@ -141,46 +152,48 @@ def begin(settings: RunSettings, folder: Path, *, progress: Callable[[str], None
     say = progress or _silent
     made = settings.make_recipe()
     named = _named_data(settings)
-    earlier = _earlier_adapter(settings, made)
+    earlier = _earlier_adapters(settings, made)
     say(f"loading {settings.preset}")
     draws = made.picture_weight > 0
-    weights = "base" if earlier else settings.weights
+    weights = "base" if earlier else next(iter(settings.weights), None)
     loaded = MMInterleaved.from_pretrained(settings.preset, draws=draws, weights=weights, progress=progress)
-    if earlier:
-        say(f"going on with {earlier.folder}, {earlier.manifest.steps} steps")
+    base = weights_fingerprint(loaded.model)
+    for each in earlier:
+        _expect_base(each, base)
+        say(f"going on with {each.folder}, {each.manifest.steps} steps")
     say("reading the data")
-    opened = _open(named, look=loaded.sees if settings.look is None else settings.look)
-    readers = [each.reader for each in opened]
+    opened = _open(named, look=settings.look or sight_of(loaded.sees), draws=draws)
+    mixture = Mixture([(each.reader, each.weight) for each in opened], seed=settings.seed)
     supply = MixedSupply(
-        Mixture([(each.reader, each.weight) for each in opened], seed=settings.seed),
+        mixture,
         data=[each.fingerprint for each in opened],
         tokenizer=loaded.tokenizer,
         config=loaded.model.config,
         packing=_packing(settings, loaded),
         draws=draws,
+        workers=settings.workers,
     )
-    steps = settings.steps
-    if steps is None:
-        steps = max(1, ceil((settings.epochs or 1.0) * supply.tokens_of(readers) / settings.step_tokens))
     trainer = Trainer(
         loaded.model,
-        base=weights_fingerprint(loaded.model),
+        base=base,
         recipe=made,
         plan=Plan(
-            steps=steps,
+            steps=_num_steps(settings, mixture.size),
+            seconds=settings.seconds,
             seed=settings.seed,
             save_every=settings.save_every,
             look_every=settings.look_every,
             checkpoint_layers=settings.checkpoint_layers,
+            compile_layers=settings.compile_layers,
             shard=settings.shard,
         ),
         supply=supply,
         folder=folder,
-        held_back=supply.held_back(readers, most=_HELD_BACK_SAMPLES),
-        start=read_tensors(earlier.folder, earlier.manifest) if earlier else {},
+        held_back=supply.held_back(mixture.readers, most=_HELD_BACK_SAMPLES),
+        start=_joined(earlier),
     )
     if trainer.processes.leads:
-        found = {"datasets": tuple(map(_dataset, opened)), "continues": earlier.manifest if earlier else None}
+        found = {"datasets": tuple(map(_dataset, opened)), "continues": tuple(each.manifest for each in earlier)}
         with alone_in(folder):
             _write_settings(settings.model_copy(update=found), folder)
     return trainer
@@ -233,22 +246,52 @@ def export(folder: Path, out: Path, *, half: bool = False) -> AdapterManifest:
     return save_adapter(out, found.weights, manifest, dtype=torch.bfloat16 if half else torch.float32)
 
 
-def _earlier_adapter(settings: RunSettings, made: Recipe) -> _Earlier | None:
-    """The adapter that a run goes on with: the one that was given, or the preset's where its LoRA is the recipe's."""
-    given = Path(settings.weights) if settings.weights is not None else None
-    folder = shipped_adapter(settings.preset) if given is None else given
-    if folder is None or not holds_adapter(folder):
-        return None
-    manifest = read_adapter(folder)
+def _earlier_adapters(settings: RunSettings, made: Recipe) -> list[_Earlier]:
+    """The adapters that a run goes on with: those that were given, or the preset's where its LoRA is the recipe's."""
+    given = [Path(name) for name in settings.weights if name != "base" and holds_adapter(Path(name))]
+    if len(settings.weights) > 1 and len(given) < len(settings.weights):
+        other = next(name for name in settings.weights if Path(name) not in given)
+        raise ConfigError(f"{other} is no adapter: of several weights each has to be one, of mmi train export")
+    shipped = shipped_adapter(settings.preset)
+    folders = given if settings.weights else [shipped] if shipped else []
+    earlier = [_Earlier(folder, read_adapter(folder)) for folder in folders]
     lora = TypeAdapter(Recipe).dump_python(made, mode="json")["lora"]
-    if lora and manifest.recipe.get("lora") == lora:
-        return _Earlier(folder, manifest)
-    if given is not None:
+    others = [each for each in earlier if each.manifest.lora_scale and each.manifest.recipe.get("lora") != lora]
+    if not others:
+        return earlier
+    if len(given) > 1 or (given and lora):
         raise ConfigError(
-            f"{given} was trained with LoRA {manifest.recipe.get('lora')}, this recipe has {lora}: only the same is "
-            f"gone on with (--recipe lora, --rank); or train anew on all data"
+            f"{others[0].folder} was trained with LoRA {others[0].manifest.recipe.get('lora')}, this recipe has "
+            f"{lora}: only the same is gone on with (--recipe lora, --rank); or train anew on all data"
         )
-    return None
+    return []
+
+
+def _num_steps(settings: RunSettings, num_samples: int) -> int:
+    if settings.steps is not None:
+        return settings.steps
+    if settings.seconds is not None and settings.epochs is None:
+        return _NO_END
+    return max(1, ceil((settings.epochs or 1.0) * num_samples / settings.step_samples))
+
+
+def _expect_base(earlier: _Earlier, base: str) -> None:
+    if earlier.manifest.base != base:
+        raise CheckpointError(
+            f"the adapter {earlier.folder} was trained on other weights of {earlier.manifest.preset!r} "
+            f"({earlier.manifest.base[:12]}) than the bare preset's ({base[:12]}): it cannot be gone on with"
+        )
+
+
+def _joined(earlier: Sequence[_Earlier]) -> dict[str, Tensor]:
+    """All that adapters hold."""
+    joined: dict[str, Tensor] = {}
+    for each in earlier:
+        tensors = read_tensors(each.folder, each.manifest)
+        if twice := next((name for name in tensors if name in joined), None):
+            raise ConfigError(f"{each.folder} holds {twice}, which another of the weights holds too: give one of them")
+        joined |= tensors
+    return joined
 
 
 def _named_data(settings: RunSettings) -> list[tuple[Path, float | None]]:
@@ -261,9 +304,18 @@ def _named_data(settings: RunSettings) -> list[tuple[Path, float | None]]:
     return named
 
 
-def _open(named: Sequence[tuple[Path, float | None]], *, look: bool) -> list[_Opened]:
-    how = "look" if look else "blind"
-    return [_Opened(open_data(path, look=look), weight, f"{fingerprint(path)} {how}") for path, weight in named]
+def _open(named: Sequence[tuple[Path, float | None]], *, look: Sight, draws: bool) -> list[_Opened]:
+    """Opens the data; of runs, what is seen, and whether the next screens are learnt too."""
+    how = f"{look}, drawn" if draws else look
+    opened = [(path, open_data(path, look=look), weight) for path, weight in named]
+    return [
+        _Opened(
+            NextScreens(reader) if draws and "trajectory" in reader.form else reader,
+            weight,
+            f"{fingerprint(path)} {how}",
+        )
+        for path, reader, weight in opened
+    ]
 
 
 def _dataset(opened: _Opened) -> Dataset:
@@ -276,7 +328,7 @@ def _packing(settings: RunSettings, loaded: MMInterleaved) -> Packing:
     if settings.row_tokens is not None and settings.row_tokens > window:
         raise ConfigError(f"rows of {settings.row_tokens} tokens do not fit the window of {settings.preset}, {window}")
     return Packing(
-        step_tokens=settings.step_tokens,
+        step_samples=settings.step_samples,
         row_tokens=settings.row_tokens or min(window, _ROW_TOKENS),
         rows=settings.rows,
         held_back=settings.held_back,

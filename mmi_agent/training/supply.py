@@ -1,31 +1,32 @@
-"""Where a run's batches come from: a place in the data gives a step's batches and the place after them."""
+"""Where a run's batches come from: a step's number says what it learns from, so that any process can make it ready."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import resource
+import signal
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from math import ceil
 from typing import NamedTuple, Protocol, cast
 
-from pydantic import JsonValue
+import torch
+from torch.utils.data import DataLoader, Dataset
 
 from mmi_agent.data.encoding import Encoded, encode_sample
-from mmi_agent.data.mixing import Mixture
+from mmi_agent.data.mixing import Mixture, Ticket
 from mmi_agent.data.packing import Batch, collate, pack
 from mmi_agent.data.readers import Reader
-from mmi_agent.data.sample import Sample
+from mmi_agent.data.sample import Broken, Sample
 from mmi_agent.errors import ConfigError, DataError
 from mmi_agent.inference.tokenizer import Tokenizer
 from mmi_agent.models.mm_interleaved import MMInterleavedConfig
 from mmi_agent.training.held_back import is_held_back
 
-__all__ = ["MixedSupply", "Packing", "Place", "Portion", "Supply"]
+__all__ = ["MixedSupply", "Packing", "Portion", "Supply"]
 
-Place = Mapping[str, JsonValue]
-"""Where data goes on, as it goes into a checkpoint."""
-
-_MEASURED = 200  # samples that stand for all when their lengths are asked for
+_AHEAD = 2  # steps that each process reads ahead
 
 
 class Portion(NamedTuple):
@@ -33,10 +34,8 @@ class Portion(NamedTuple):
 
     batches: tuple[Batch, ...]
     """Read one after the other; their losses are one mean."""
-    following: Place
-    """The place after it."""
     broken: tuple[str, ...] = ()
-    """What could not be learnt from on the way, and why."""
+    """What turned out on the way that cannot be learnt from, and why."""
 
     @property
     def num_samples(self) -> int:
@@ -52,8 +51,8 @@ class Supply(Protocol):
         """Tells other data, or another order, from this."""
         ...
 
-    def portion(self, place: Place | None) -> Portion:
-        """What a step learns from, from a place on: None for the beginning, or where another portion ended.
+    def portions(self, step: int) -> Generator[Portion]:
+        """What the steps learn from, without end, from a step on; the first of a run is 0.
 
         Raises:
             DataError: If there is nothing that could be used.
@@ -66,20 +65,20 @@ class Packing:
     """How samples become the batches of a step.
 
     Attributes:
-        step_tokens: Tokens of a step's samples, before what they share is taken out.
+        step_samples: Samples that a step learns from; it has fewer where some are held back or broken.
         row_tokens: Room of a row; a longer sample is cut off.
         rows: Rows that are read at a time: as many as memory allows, and at least one for each process.
         held_back: Part of the samples that is never trained on.
     """
 
-    step_tokens: int = 8192
+    step_samples: int = 16
     row_tokens: int = 2048
     rows: int = 1
     held_back: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.step_tokens, self.row_tokens, self.rows) < 1 or not 0 <= self.held_back < 1:
-            raise ConfigError(f"step_tokens, row_tokens and rows must be at least 1, and held_back below 1: {self}")
+        if min(self.step_samples, self.row_tokens, self.rows) < 1 or not 0 <= self.held_back < 1:
+            raise ConfigError(f"step_samples, row_tokens and rows must be at least 1, and held_back below 1: {self}")
 
 
 class MixedSupply:
@@ -92,6 +91,7 @@ class MixedSupply:
         config: Of the model.
         packing: How samples become batches.
         draws: Whether the model shall learn to draw.
+        workers: Processes that read ahead; 0 reads one step ahead in a thread.
     """
 
     def __init__(
@@ -103,56 +103,63 @@ class MixedSupply:
         config: MMInterleavedConfig,
         packing: Packing,
         draws: bool,
+        workers: int = 0,
     ) -> None:
         self._mixture, self._tokenizer, self._config = mixture, tokenizer, config
-        self._packing, self._draws = packing, draws
-        self._begin = mixture.state()
+        self._packing, self._draws, self._workers = packing, draws, workers
         self._data = tuple(data)
-        self._size = sum(cast("list[int]", self._begin["sizes"]))
-        self._stream: Iterator[Sample] | None = None
 
     @property
     def fingerprint(self) -> str:
         """Tells other data, or another order, from this."""
-        kept = {name: self._begin[name] for name in ("seed", "sizes", "weights")}
-        return hashlib.sha256(repr((self._data, kept, self._packing)).encode()).hexdigest()
+        return hashlib.sha256(repr((self._data, self._mixture.identity, self._packing)).encode()).hexdigest()
 
-    def portion(self, place: Place | None) -> Portion:
-        """What a step learns from, from a place on."""
-        wanted = dict(self._begin if place is None else place)
-        if self._stream is None or wanted != self._mixture.state():
-            self._mixture.restore(wanted)
-            self._stream = iter(self._mixture)
-        known = len(self._mixture.broken.first)
-        samples, broken = self._take(self._stream)
-        broken += [f"{each.source}: {each.reason}" for each in self._mixture.broken.first[known:]]
-        return Portion(self.batches(samples), self._mixture.state(), tuple(broken))
-
-    def _take(self, stream: Iterator[Sample]) -> tuple[list[Encoded], list[str]]:
-        """Samples of a step, and what is wrong with those that were passed over."""
-        samples: list[Encoded] = []
-        broken: list[str] = []
-        passed = tokens = 0
-        for passed, sample in enumerate(stream, start=1):
-            if not is_held_back(sample.source, self._packing.held_back):
-                try:
-                    samples.append(self.encode(sample))
-                    tokens += len(samples[-1].tokens)
-                except DataError as error:
-                    broken.append(str(error))
-            if tokens >= self._packing.step_tokens:
-                break
-            if not samples and passed > self._size:
-                reason = broken[-1] if broken else "all are held back"
-                raise DataError(f"none of {passed} samples can be learnt from: {reason}")
-        return samples, broken
-
-    def encode(self, sample: Sample) -> Encoded:
-        """Encodes a sample, cut off at a row's end.
+    def portions(self, step: int) -> Generator[Portion]:
+        """What the steps learn from, from a step on.
 
         Raises:
-            DataError: If nothing of it can be learnt.
+            DataError: If every sample of a dataset turned out to be broken, or all samples are held back.
         """
+        known: list[set[str]] = [set() for _ in self._mixture.readers]
+        for made in self._in_processes(step) if self._workers else self._in_a_thread(step):
+            if isinstance(made, DataError):
+                raise made
+            yield Portion(made.batches, tuple(self._noted(made.broken, known)))
+
+    def make(self, step: int) -> "_Made | DataError":
+        """What one step learns from; an error is a value, to come from another process as it is."""
+        samples: list[Encoded] = []
+        broken: list[tuple[int, Broken]] = []
+        first = step * self._packing.step_samples
+        for place in count(first):
+            if place >= first + self._packing.step_samples and samples:
+                break
+            if place > first + self._packing.step_samples + self._mixture.size:
+                reason = broken[-1][1].reason if broken else "all are held back"
+                return DataError(f"none of {place - first} samples can be learnt from: {reason}")
+            ticket = self._mixture.ticket(place)
+            match self._encoded(ticket):
+                case Encoded() as encoded:
+                    samples.append(encoded)
+                case Broken() as found:
+                    broken.append((ticket.dataset, found))
+                case None:
+                    pass
+        return _Made(self.batches(samples), tuple(broken))
+
+    def _encoded(self, ticket: Ticket) -> Encoded | Broken | None:
+        """A sample, ready to be packed; what is wrong with it; None of one that is held back."""
+        if is_held_back(self._mixture.readers[ticket.dataset].source(ticket.number), self._packing.held_back):
+            return None
+        sample = self._mixture.read(ticket)
+        if isinstance(sample, Broken):
+            return sample
+        try:
+            return self._encode(sample)
+        except DataError as error:
+            return Broken(source=sample.source, reason=str(error).removeprefix(f"{sample.source}: "))
+
+    def _encode(self, sample: Sample) -> Encoded:
         return encode_sample(sample, self._tokenizer, self._config, max_positions=self._packing.row_tokens)
 
     def batches(self, samples: Sequence[Encoded]) -> tuple[Batch, ...]:
@@ -170,25 +177,86 @@ class MixedSupply:
             return ()
         found: list[Encoded] = []
         for reader in readers:
-            kept = (sample for sample in _samples(reader) if is_held_back(sample.source, self._packing.held_back))
-            found += islice(self._encoded(kept), ceil(most / len(readers)))
+            found += islice(self._held_back_of(reader), ceil(most / len(readers)))
         return self.batches(found)
 
-    def tokens_of(self, readers: Sequence[Reader]) -> float:
-        """About how many tokens all samples have, from the lengths of some of each reader."""
-        total = 0.0
-        for reader in readers:
-            numbers = range(0, len(reader), ceil(len(reader) / _MEASURED))
-            some = [reader[number] for number in numbers]
-            lengths = [len(each.tokens) for each in self._encoded(each for each in some if isinstance(each, Sample))]
-            total += len(reader) * sum(lengths) / len(numbers)
-        return total * (1 - self._packing.held_back)
+    def _held_back_of(self, reader: Reader) -> Iterator[Encoded]:
+        for number in range(len(reader)):
+            if is_held_back(reader.source(number), self._packing.held_back):
+                sample = reader[number]
+                with suppress(DataError):  # counted and named when it comes up in training
+                    if isinstance(sample, Sample):
+                        yield self._encode(sample)
 
-    def _encoded(self, samples: Iterable[Sample]) -> Iterator[Encoded]:
-        for sample in samples:
-            with suppress(DataError):  # counted and named when it comes up in training
-                yield self.encode(sample)
+    def _in_a_thread(self, step: int) -> "Iterator[_Made | DataError]":
+        with ThreadPoolExecutor(1, thread_name_prefix="samples") as reading:
+            coming = reading.submit(self.make, step)
+            for following in count(step + 1):
+                made = coming.result()
+                coming = reading.submit(self.make, following)
+                yield made
+
+    def _in_processes(self, step: int) -> "Iterator[_Made | DataError]":
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each tensor that comes over is a file
+        loader = DataLoader(
+            cast("Dataset[_Made | DataError]", _Steps(self)),
+            sampler=cast("Iterable[int]", _StepNumbers(step)),
+            batch_size=None,
+            collate_fn=_as_it_is,
+            num_workers=self._workers,
+            prefetch_factor=_AHEAD,
+            worker_init_fn=_begin_reading,
+            pin_memory=torch.cuda.is_available(),
+            multiprocessing_context="fork",
+        )
+        yield from loader
+
+    def _noted(self, broken: Iterable[tuple[int, Broken]], known: list[set[str]]) -> Iterator[str]:
+        """What was not known to be broken yet."""
+        for dataset, found in broken:
+            if found.source in known[dataset]:
+                continue
+            known[dataset].add(found.source)
+            reader = self._mixture.readers[dataset]
+            if len(known[dataset]) == len(reader):
+                reason = f"{found.source}: {found.reason}"
+                raise DataError(f"{reader.name}: none of its {len(reader)} samples can be used; {reason}")
+            yield f"{found.source}: {found.reason}"
 
 
-def _samples(reader: Reader) -> Iterator[Sample]:
-    return (each for each in reader if isinstance(each, Sample))
+class _Made(NamedTuple):
+    batches: tuple[Batch, ...]
+    broken: tuple[tuple[int, Broken], ...]
+    """With the number of the dataset."""
+
+
+class _Steps:
+    """The steps of a supply by their numbers, as torch's loader wants them."""
+
+    def __init__(self, supply: MixedSupply) -> None:
+        self._supply = supply
+
+    def __getitem__(self, step: int) -> _Made | DataError:
+        return self._supply.make(step)
+
+
+class _StepNumbers:
+    """Numbers from one on, each time anew."""
+
+    def __init__(self, first: int) -> None:
+        self._first = first
+
+    def __iter__(self) -> Iterator[int]:
+        return count(self._first)
+
+
+def _as_it_is(made: _Made | DataError) -> _Made | DataError:
+    return made
+
+
+def _begin_reading(_worker: int) -> None:
+    """Leaves signals to the process that trains, and the other cores to the other readers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    torch.set_num_threads(1)

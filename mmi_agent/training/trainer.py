@@ -9,7 +9,6 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import count as count_from
@@ -27,8 +26,17 @@ from mmi_agent.models.mm_interleaved import MMInterleavedModel
 from mmi_agent.training.checkpoint import Counters, RunState, latest, load, save
 from mmi_agent.training.held_back import HeldBack, judge
 from mmi_agent.training.log import Log
-from mmi_agent.training.objective import Costs, Counts, Objective, checkpoint_layers, count, draw_noise, share
-from mmi_agent.training.parameters import Learners, find_learners, make_optimizer, prepare
+from mmi_agent.training.objective import (
+    Costs,
+    Counts,
+    Objective,
+    checkpoint_layers,
+    compile_layers,
+    count,
+    draw_noise,
+    share,
+)
+from mmi_agent.training.parameters import Learners, find_learners, make_optimizer, prepare, saved_name
 from mmi_agent.training.processes import Processes, copy_into, join, whole
 from mmi_agent.training.recipes import Recipe
 from mmi_agent.training.supply import Portion, Supply
@@ -36,6 +44,7 @@ from mmi_agent.training.supply import Portion, Supply
 __all__ = ["Plan", "StepReport", "Trainer"]
 
 CHECKPOINTS = "checkpoints"
+_MOMENTS = 10_000  # points of a learning rate's curve that spans time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,22 +53,27 @@ class Plan:
 
     Attributes:
         steps: Optimiser steps of the whole run; the learning rate's curve spans them.
+        seconds: Where given, the run ends after so many seconds of steps, and the curve spans these: for a machine
+            that is lent. How fast it is then decides where the curve goes.
         seed: Of all that chance decides.
         save_every: Steps between checkpoints.
         keep: Checkpoints that are kept.
         look_every: Steps between looks at the samples that are held back.
         patience: So many steps in a row with something that is not finite end the run.
         checkpoint_layers: Compute the decoder's layers twice rather than keep what they computed.
+        compile_layers: Compile layers at the first step.
         shard: With several processes, let each keep a part of the weights alone.
     """
 
     steps: int
+    seconds: float | None = None
     seed: int = 0
     save_every: int = 100
     keep: int = 2
     look_every: int = 100
     patience: int = 20
     checkpoint_layers: bool = False
+    compile_layers: bool = False
     shard: bool = False
 
     def __post_init__(self) -> None:
@@ -120,7 +134,8 @@ class Trainer:
         supply: Its data.
         folder: Where log and checkpoints go.
         held_back: Batches of samples that are not trained on.
-        start: What learns starts as this, by the names that it is saved under; what is not in it, as in the model.
+        start: What the model starts as, by the names that it is saved under: parts that learn, and others, which stay
+            so and are saved with them. What is not in it starts as in the model.
         processes: The processes of the run; None joins those that were started together.
 
     Raises:
@@ -147,7 +162,6 @@ class Trainer:
         self.objective = Objective(model)
         self.state = RunState(
             step=0,
-            place=None,
             counters=Counters(),
             data=supply.fingerprint,
             base=base,
@@ -155,10 +169,12 @@ class Trainer:
             plan=_deciding(recipe, plan, start or {}),
         )
         prepare(model, recipe, seed=plan.seed)
-        _start_as(find_learners(model, recipe), start or {})
+        self._kept = _start_as(model, find_learners(model, recipe), start or {})
         model.to(self.processes.device)
         if plan.checkpoint_layers:
             checkpoint_layers(model)
+        if plan.compile_layers:
+            compile_layers(model)
         self._module = self.processes.spread(self.objective, shard=plan.shard)
         self.learners = find_learners(model, recipe)
         self.optimizer = make_optimizer(self.learners, recipe)
@@ -168,8 +184,9 @@ class Trainer:
 
     @property
     def done(self) -> bool:
-        """Whether all steps are done."""
-        return self.state.step >= self.plan.steps
+        """Whether all steps are done, or their time is over."""
+        is_late = self.plan.seconds is not None and self.state.counters.seconds >= self.plan.seconds
+        return is_late or self.state.step >= self.plan.steps
 
     def stop(self) -> None:
         """Asks `run` to end after the step that is under way, with a checkpoint."""
@@ -200,13 +217,9 @@ class Trainer:
     def _run(
         self, log: Log | None, report: Callable[[StepReport], None] | None, looked: Callable[[HeldBack], None] | None
     ) -> None:
-        with ThreadPoolExecutor(1) as reading:
-            coming = reading.submit(self.supply.portion, self.state.place)
+        with closing(self.supply.portions(self.state.step)) as portions:
             while not self.done:
-                portion = coming.result()
-                if self.state.step + 1 < self.plan.steps:
-                    coming = reading.submit(self.supply.portion, portion.following)
-                told, stopping = self._step(portion)
+                told, stopping = self._step(portions)
                 if log:
                     log.write(_plain(asdict(told)))
                 if report:
@@ -234,9 +247,10 @@ class Trainer:
         """What learns, by the names that it is saved under, on the CPU of the process that leads."""
         return self._gathered(self._weights())
 
-    def _step(self, portion: Portion) -> tuple[StepReport, bool]:
+    def _step(self, portions: Iterator[Portion]) -> tuple[StepReport, bool]:
         began = time.perf_counter()
-        lr = self.recipe.rate_at(self.state.step, self.plan.steps)
+        portion = next(portions)
+        lr = self._rate()
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["rate"]
         counts = self._count(portion.batches)
@@ -259,9 +273,7 @@ class Trainer:
             in_a_row=old.in_a_row + 1 if skipped else 0,
             seconds=old.seconds + seconds,
         )
-        self.state = self.state.model_copy(
-            update={"step": self.state.step + 1, "place": dict(portion.following), "counters": counters}
-        )
+        self.state = self.state.model_copy(update={"step": self.state.step + 1, "counters": counters})
         told = StepReport(
             step=self.state.step,
             loss=loss,
@@ -280,12 +292,19 @@ class Trainer:
         )
         return told, stops > 0
 
+    def _rate(self) -> float:
+        """The learning rate of the coming step."""
+        if self.plan.seconds is None:
+            return self.recipe.rate_at(self.state.step, self.plan.steps)
+        share = min(self.state.counters.seconds / self.plan.seconds, 1.0)
+        return self.recipe.rate_at(int(share * _MOMENTS), _MOMENTS)
+
     def _learn(self, batches: Sequence[Batch], counts: Counts) -> _Sums:
         """Adds up the gradients of all batches, and returns this process's sums of losses."""
         model, processes = self.objective.model, self.processes
         text_scale = self.recipe.text_weight / max(counts.tokens, 1) * processes.size  # gradients become means
         picture_scale = self.recipe.picture_weight / max(counts.pictures, 1) * processes.size
-        sums = _Sums(0.0, 0.0)
+        text = picture = torch.zeros((), dtype=torch.float64, device=processes.device)
         drawn = 0
         for number, batch in enumerate(batches):
             draw = draw_noise(model, batch, self._seeds(drawn)) if self.recipe.picture_weight else None
@@ -298,8 +317,8 @@ class Trainer:
                 loss = text_scale * costs.text + picture_scale * costs.picture
                 if loss.requires_grad:  # not where all that learns are eyes, and there is nothing to see
                     loss.backward()
-            sums = _Sums(sums.text + costs.text.item(), sums.picture + costs.picture.item())
-        return sums
+            text, picture = text + costs.text.detach(), picture + costs.picture.detach()
+        return _Sums(text.item(), picture.item())  # waits for the device, once a step
 
     def _count(self, batches: Sequence[Batch]) -> Counts:
         each = [count(batch) for batch in batches]
@@ -336,6 +355,7 @@ class Trainer:
 
     def _weights(self) -> Iterator[tuple[str, Tensor]]:
         yield from self.learners.parameters.items()
+        yield from self._kept.items()
 
     def _optimizer_state(self) -> Iterator[tuple[str, Tensor]]:
         """The optimiser's state under names of tensors: "exp_avg/decoder.new_head.bias"."""
@@ -369,19 +389,23 @@ class Trainer:
         return state
 
 
-def _start_as(learners: Learners, start: Mapping[str, Tensor]) -> None:
+def _start_as(model: nn.Module, learners: Learners, start: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Writes tensors into a model; returns those parameters of them that do not learn."""
+    parameters = {saved_name(name): parameter for name, parameter in model.named_parameters()}
     for name, tensor in start.items():
-        parameter = learners.parameters.get(name)
+        parameter = parameters.get(name)
         if parameter is None or parameter.shape != tensor.shape:
             raise ConfigError(
-                f"what is gone on with has {name} of {tuple(tensor.shape)}, and this recipe trains no such"
+                f"what is gone on with has {name} of {tuple(tensor.shape)}, and with this recipe there is no such"
             )
-        parameter.data.copy_(tensor)
+        parameter.data = tensor.to(parameter.dtype).clone()  # mapped weights are not written to
+    return {name: parameters[name] for name in start if name not in learners.parameters}
 
 
 def _deciding(recipe: Recipe, plan: Plan, start: Mapping[str, Tensor]) -> dict[str, JsonValue]:
     """What decides the curve of a run besides data, weights and processes, as JSON gives it back."""
     told = {"recipe": asdict(recipe), "steps": plan.steps, "seed": plan.seed, "start": _digest(start)}
+    told |= {} if plan.seconds is None else {"seconds": plan.seconds}
     return json.loads(json.dumps(told))
 
 

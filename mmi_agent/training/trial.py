@@ -1,7 +1,7 @@
 """`mmi train --try`: a handful of samples that `tiny` has to learn by heart, text and pictures, in a minute or two."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from mmi_agent.inference.prompts import Part
 from mmi_agent.pictures import MemoryPictures
 from mmi_agent.training.objective import Objective, draw_noise
 from mmi_agent.training.recipes import Group, Recipe
-from mmi_agent.training.supply import Place, Portion
+from mmi_agent.training.supply import Portion
 from mmi_agent.training.trainer import Plan, StepReport, Trainer
 
 __all__ = ["TRIAL_STEPS", "Trial", "run_trial"]
@@ -67,9 +67,10 @@ class _OneBatch:
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
 
-    def portion(self, place: Place | None) -> Portion:
-        """The batch."""
-        return Portion((self._batch,), {})
+    def portions(self, step: int) -> Generator[Portion]:
+        """The batch, at every step."""
+        while True:
+            yield Portion((self._batch,))
 
 
 def run_trial(report: Callable[[StepReport], None] | None = None) -> Trial:

@@ -16,7 +16,7 @@ def test_data_is_shown_without_saying_what_it_is(mmi: Mmi) -> None:
     code, out, _ = mmi("data", "show", "own.jsonl", "--preset", "tiny")
     assert (code, out) == (0, "own.jsonl.html\n")
     assert Path("own.jsonl.html").read_text().startswith("<!DOCTYPE html>")
-    code, out, _ = mmi("data", "show", "runs", "--preset", "tiny", "--out", "page.html", "--json", "--no-look")
+    code, out, _ = mmi("data", "show", "runs", "--preset", "tiny", "--out", "page.html", "--json", "--look", "elements")
     assert (code, json.loads(out)) == (0, {"page": "page.html", "form": "trajectory", "samples": 1})
     assert "<img" not in Path("page.html").read_text()
 

@@ -7,10 +7,12 @@ from loopback import Browsing, Site
 from mmi_gui import BrowserEnvironment
 from mmi_gui.hands import Hands
 
+from mmi_agent.data.readers.pointing import by_points
 from mmi_agent.errors import ConfigError, EnvironmentFailure
 from mmi_agent.pictures import MemoryPictures
+from mmi_agent.policy import PastStep
 from mmi_agent.tool import effect_of
-from mmi_agent.types import Outcome
+from mmi_agent.types import Outcome, ToolCall
 
 pytestmark = pytest.mark.browser
 
@@ -116,6 +118,26 @@ def test_a_click_by_mark_follows_what_has_moved_and_refuses_what_is_gone_or_cove
     outcome = browser.do("click", mark=go)
     assert outcome.status == "failed"
     assert "is gone" in outcome.text
+
+
+@pytest.mark.parametrize("held", ["", "old words"])
+def test_runs_on_elements_are_told_by_points_as_the_browser_tells_it(site: Site, browse: Browse, held: str):
+    browser = browse(site, f'<input value="{held}"><button onclick="document.title=\'done\'">Ok</button>')
+    field, ok = browser.find("").mark, browser.find("Ok").mark
+    calls = [
+        ToolCall(name="type_text", arguments={"mark": field, "text": "new", "press_enter": True}),
+        ToolCall(name="click", arguments={"mark": ok}),
+        ToolCall(name="double_click", arguments={"mark": ok}),
+        ToolCall(name="drag", arguments={"from_mark": ok, "to_mark": field}),
+    ]
+    steps = [PastStep(observation=browser.seen, blocks=(), call=call, outcome=Outcome()) for call in calls]
+    told = list(by_points(steps, browser.environment.tools))
+    for step in told:
+        assert step.call is not None
+        assert browser.do(step.call.name, **step.call.arguments).text == step.outcome.text
+    assert len(told) == 5
+    assert browser.seen.elements[0].value == "new"
+    assert "Title: done" in browser.seen.text
 
 
 def test_typing_replaces_appends_and_submits(site: Site, browse: Browse):

@@ -54,6 +54,17 @@ def test_is_compiled_once_however_long_the_document_grows(decoder):
     assert counters["stats"]["unique_graphs"] == 1 and not counters["graph_break"]
 
 
+@pytest.mark.parametrize("backend", ["inductor", "aot_eager", None])
+@torch.inference_mode()
+def test_layer_by_layer_a_layer_is_compiled_once_for_all_of_its_kind(backend):
+    torch.manual_seed(1)
+    decoder = LanguageDecoder(replace(tiny().decoder, num_layers=6, max_positions=60)).eval().requires_grad_(False)
+    for parameter in decoder.parameters():
+        parameter += 0.1 * torch.randn(parameter.shape)
+    compare(decoder, CompiledDecoder(decoder, tokens=64, pictures=4, backend=backend, by_layer=True), 20)
+    assert counters["stats"]["unique_graphs"] == (2 if backend else 0)  # with a synchronizer and without one
+
+
 @torch.inference_mode()
 def test_forks_rewinds_and_other_documents_do_not_disturb_each_other(decoder):
     compiled = CompiledDecoder(decoder, tokens=32, pictures=2, backend="aot_eager")

@@ -1,22 +1,30 @@
 """The model in charge: whatever its weights, its calls fit, and keeping what it read changes no decision."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, Field
 
 from mmi_agent.agent.limits import Limits
 from mmi_agent.agent.runtime import Agent
 from mmi_agent.agent.trajectory import read_trajectory
-from mmi_agent.errors import UnknownNameError
+from mmi_agent.errors import ConfigError, UnknownNameError
 from mmi_agent.inference.calls import call_schemas
 from mmi_agent.inference.loading import MMInterleaved
 from mmi_agent.inference.policy import ModelPolicy, Strategy
+from mmi_agent.inference.sights import without_elements
 from mmi_agent.pictures import MemoryPictures
 from mmi_agent.policies import check_policy
 from mmi_agent.policy import Context
 from mmi_agent.testing import EchoEnvironment
-from mmi_agent.tool import ASK_USER, FINISH, parse_arguments
-from mmi_agent.types import Observation, Text, ToolCall
+from mmi_agent.tool import ASK_USER, FINISH, FunctionTool, element_mark, parameters, parse_arguments
+from mmi_agent.types import Observation, Outcome, Text, ToolCall
+
+
+class _Scroll(BaseModel, extra="forbid"):
+    rows: int
+    mark: int | None = Field(default=None, json_schema_extra=element_mark())
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +71,37 @@ def test_the_recorded_name_leads_back_to_the_policy(tiny: MMInterleaved, strateg
     looking = ModelPolicy(tiny, look=True).name
     assert looking == "tiny:channel:look"
     check_policy(looking.replace("tiny", "small"))
-    with pytest.raises(UnknownNameError):
-        check_policy("small:channel:loop")
+    pointing = ModelPolicy(tiny, strategy="decode", look="picture").name
+    assert pointing == "tiny:decode:picture"
+    check_policy(pointing)
+    for wrong in ("small:channel:loop", "small:look:picture", "small:channel:picture"):
+        with pytest.raises(UnknownNameError):
+            check_policy(wrong)
+
+
+def test_who_sees_the_picture_alone_makes_no_call_that_needs_a_mark(tiny: MMInterleaved) -> None:
+    with pytest.raises(ConfigError, match="the noisy channel drafts calls of elements"):
+        ModelPolicy(tiny, look="picture")
+    policy = ModelPolicy(tiny, strategy="decode", look="picture", temperature=8.0)
+    blocks = [block for seed in range(12) for block in policy.decide(_context(seed))]
+    made = {block.name for block in blocks if isinstance(block, ToolCall)}
+    assert made <= {"type_text", "scroll", "send", "finish", "ask_user"}
+    assert len(made) > 1
+
+
+def test_a_mark_that_may_be_left_out_is_left_out_where_there_are_no_elements() -> None:
+    def may_scroll(arguments: _Scroll) -> Outcome:
+        return Outcome(text=f"{arguments.rows} {arguments.mark}")
+
+    tool = FunctionTool(name="scroll", description="Scroll.", args_schema=_Scroll, run=may_scroll, effect="observe")
+    context = replace(_context(0), tools=(tool, *_context(0).tools))
+    bare = without_elements(context)
+    assert bare.observation.elements == () != context.observation.elements
+    assert bare.observation.pictures == context.observation.pictures
+    assert list(parameters(bare.tools[0])["properties"]) == ["rows"]
+    assert bare.tools[0].invoke({"rows": 2}).text == "2 None"
+    assert [t.name for t in bare.tools[1:]] == [t.name for t in context.tools[1:] if t.name != "press"]
+    assert list(parameters(tool)["properties"]) == ["rows", "mark"]  # the tool itself is as before
 
 
 def test_a_tool_for_elements_that_are_not_there_is_not_offered() -> None:

@@ -111,10 +111,9 @@ class Poisoned(Texts):
         super().__init__(batches=1)
         self.steps = steps
 
-    def portion(self, place) -> Portion:
-        portion = super().portion(place)
-        step = 1 if place is None else place["begin"] + 1
-        if step not in self.steps:
+    def portion(self, step: int) -> Portion:
+        portion = super().portion(step)
+        if step + 1 not in self.steps:
             return portion
         layout = portion.batches[0].layout
         far = layout._replace(positions=torch.full_like(layout.positions.float(), float("nan")))

@@ -1,7 +1,9 @@
 """Samples for `tiny`, made on the spot, and a supply of them."""
 
 import hashlib
+from collections.abc import Generator
 from io import BytesIO
+from itertools import count
 
 from PIL import Image
 
@@ -43,12 +45,14 @@ class ToySupply:
         self.num_samples, self.batches, self.pictures = num_samples, batches, pictures
         self.fingerprint = hashlib.sha256(f"{name} {num_samples} {batches}".encode()).hexdigest()
 
-    def portion(self, place) -> Portion:
-        place = 0 if place is None else place["begin"]
-        numbers = [(place + offset) % self.num_samples for offset in range(self.num_samples)]
+    def portions(self, step: int) -> Generator[Portion]:
+        yield from map(self.portion, count(step))
+
+    def portion(self, step: int) -> Portion:
+        numbers = [(step + offset) % self.num_samples for offset in range(self.num_samples)]
         each = self.num_samples // self.batches
         made = [
             batch(numbers[begin : begin + each], pictures=self.pictures)
             for begin in range(0, each * self.batches, each)
         ]
-        return Portion(tuple(made), {"begin": place + 1})
+        return Portion(tuple(made))

@@ -129,18 +129,21 @@ class JsonLines(Reader):
     def __getitem__(self, number: int, /) -> Sample | Broken:
         if number >= len(self) or number < 0:
             raise IndexError(number)
+        source = self.source(number)
         if number == len(self._numbers):
-            return Broken(
-                source=f"{self._source}: after line {self._numbers[-1] if self._numbers else 0}",
-                reason=self._file.fault,
-            )
-        source = f"{self._source}: line {self._numbers[number]}"
+            return Broken(source=source, reason=self._file.fault)
         pictures = SourcePictures(self._folders)
         try:
             parts = self._form.parts(Line(self._record(number), source, pictures))
         except DataError as error:
             return Broken(source=source, reason=str(error))
         return Sample(parts=parts, pictures=pictures, source=source)
+
+    def source(self, number: int, /) -> str:
+        """Where one comes from."""
+        if number == len(self._numbers):
+            return f"{self._source}: after line {self._numbers[-1] if self._numbers else 0}"
+        return f"{self._source}: line {self._numbers[number]}"
 
     def _record(self, number: int) -> Mapping[str, Any]:
         start = self._starts[number]

@@ -10,16 +10,18 @@ from mmi_agent.data.readers.lines import JsonLines
 from mmi_agent.data.readers.pairs import PAIRS, PairsArchive
 from mmi_agent.data.readers.parts import PARTS
 from mmi_agent.data.readers.reader import Joined, Reader
+from mmi_agent.data.readers.screens import Screens
 from mmi_agent.data.readers.segmentation import SEGMENTATION, SegmentationFolder
 from mmi_agent.data.readers.stories import STORIES
 from mmi_agent.data.readers.trajectories import TRAJECTORY, Runs, Trajectories, find_runs
 from mmi_agent.errors import DataError
+from mmi_agent.inference.sights import Look
 
 __all__ = ["FORMS", "fingerprint", "open_data"]
 
 _LINE_FORMS = (PARTS, MMC4, OBELICS, STORIES, SEGMENTATION, GROUNDING, PAIRS)  # the first that fits is taken
 
-FORMS = ("trajectory", *dict.fromkeys(form.name for form in _LINE_FORMS))
+FORMS = ("trajectory", *dict.fromkeys(form.name for form in _LINE_FORMS), Screens.form)
 """The forms of data that can be read."""
 
 _LINES = (".jsonl", ".jsonl.gz")
@@ -27,14 +29,14 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")
 _LOOKED_AT_BYTES = 1 << 16  # of each end of a file
 
 
-def open_data(path: Path | str, *, form: str | None = None, look: bool = True, runs: Runs = "successful") -> Reader:
+def open_data(path: Path | str, *, form: str | None = None, look: Look = True, runs: Runs = "successful") -> Reader:
     """Opens a file or a folder of training data.
 
     Args:
         path: JSON lines, a tar of pictures and captions (both maybe gzipped), a run, or a folder of runs, of such
-            files, or of pictures and segmentation maps.
+            files, or of pictures and segmentation maps; or a file that says which screens are to be drawn.
         form: One of `FORMS`; None finds it out.
-        look: Of runs: whether pictures go in, or only the elements.
+        look: Of runs: what goes in of a screen, as in `mmi_agent.inference.sights`.
         runs: Of runs: which are learnt from.
 
     Raises:
@@ -52,7 +54,7 @@ def open_data(path: Path | str, *, form: str | None = None, look: bool = True, r
     return _open_file(path, form)
 
 
-def _open_folder(folder: Path, form: str | None, *, look: bool, runs: Runs) -> Reader:
+def _open_folder(folder: Path, form: str | None, *, look: Look, runs: Runs) -> Reader:
     if form in (None, "trajectory") and next(find_runs(folder), None):
         return Trajectories(folder, look=look, runs=runs)
     if shards := _shards(folder):
@@ -72,6 +74,8 @@ def _open_file(path: Path, form: str | None, within: str = "") -> Reader:
         if form not in (None, "pairs"):
             raise DataError(f"{path} is an archive, which holds pairs: expected JSON lines for the form {form!r}")
         return PairsArchive(path, source=source)
+    if form == Screens.form or (form is None and Screens.fits(path)):
+        return Screens(path)
     if form == "trajectory":
         raise DataError(f"{path} is no run: expected a folder with {TRAJECTORY}")
     return JsonLines(path, [each for each in _LINE_FORMS if form in (None, each.name)], source=source)

@@ -29,6 +29,10 @@ class Reader(ABC):
     def __getitem__(self, number: int, /) -> Sample | Broken:
         """Reads one; IndexError if there is none of that number."""
 
+    def source(self, number: int, /) -> str:
+        """Where one comes from, as it says itself once it was read."""
+        return self[number].source
+
     def __iter__(self) -> Iterator[Sample | Broken]:
         """All of them, in the order of the data."""
         for number in range(len(self)):
@@ -47,9 +51,18 @@ class Joined(Reader):
         return sum(map(len, self._readers))
 
     def __getitem__(self, number: int, /) -> Sample | Broken:
+        reader, number = self._place(number)
+        return reader[number]
+
+    def source(self, number: int, /) -> str:
+        """Where one comes from."""
+        reader, number = self._place(number)
+        return reader.source(number)
+
+    def _place(self, number: int) -> tuple[Reader, int]:
         rest = number
         for reader in self._readers:
             if rest < len(reader):
-                return reader[rest]
+                return reader, rest
             rest -= len(reader)
         raise IndexError(number)

@@ -16,10 +16,12 @@ from typing import Any, Literal
 from mmi_agent.agent.context import past_within
 from mmi_agent.agent.limits import Limits
 from mmi_agent.agent.trajectory import Step, ToolRecord, Trajectory, read_trajectory
+from mmi_agent.data.readers.pointing import by_points
 from mmi_agent.data.readers.reader import Reader
 from mmi_agent.data.sample import Broken, Sample
 from mmi_agent.errors import DataError, ToolError, TrajectoryError
 from mmi_agent.inference.prompts import Part, run_parts
+from mmi_agent.inference.sights import Look, Sight, sight_of
 from mmi_agent.pictures import FolderPictures
 from mmi_agent.policy import Context, PastStep
 from mmi_agent.tool import FINISH
@@ -40,16 +42,17 @@ class Trajectories(Reader):
 
     Args:
         folder: Holds runs, or is one.
-        look: Whether pictures go in, or only the elements; pictures that do not are not missed.
+        look: What goes in of a screen: its elements, its picture or both; pictures that do not are not missed. Where
+            elements do not, the run is told by points.
         runs: Which runs are learnt from.
     """
 
     form = "trajectory"
 
-    def __init__(self, folder: Path, *, look: bool = True, runs: Runs = "successful") -> None:
+    def __init__(self, folder: Path, *, look: Look = True, runs: Runs = "successful") -> None:
         self.name = str(folder)
         self._folder = folder
-        self._look = look
+        self._sight: Sight = sight_of(look)
         self._runs: Runs = runs
         self._found = sorted(path.parent for path in find_runs(folder))
 
@@ -57,18 +60,21 @@ class Trajectories(Reader):
         return len(self._found)
 
     def __getitem__(self, number: int, /) -> Sample | Broken:
-        folder = self._found[number]
-        inside = folder.relative_to(self._folder) / TRAJECTORY
-        source = f"{self._folder.resolve().name}/{inside.as_posix()}"
+        folder, source = self._found[number], self.source(number)
         try:
             run = read_trajectory(folder)
             _expect_example(run, self._runs)
-            parts = tuple(run_parts(run_context(run), look=self._look))
+            parts = tuple(run_parts(run_context(run, look=self._sight), look=self._sight))
             _expect_learnt(parts)
             _expect_pictures(parts, run.pictures)
         except (DataError, TrajectoryError) as error:
             return Broken(source=source, reason=str(error))
         return Sample(parts=parts, pictures=run.pictures, source=source)
+
+    def source(self, number: int, /) -> str:
+        """The run's file."""
+        inside = self._found[number].relative_to(self._folder) / TRAJECTORY
+        return f"{self._folder.resolve().name}/{inside.as_posix()}"
 
 
 def find_runs(folder: Path) -> Iterator[Path]:
@@ -78,19 +84,24 @@ def find_runs(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def run_context(run: Trajectory) -> Context:
+def run_context(run: Trajectory, *, look: Look = True) -> Context:
     """All that the policy knew when the run was over: the steps that stood in its last prompt, and the last step.
 
     Where the world ended the run with success, in one run of four one more step says so, about the last sight of it.
     Never after a single call: with the many tasks of one call, that teaches to stop wherever the first is done.
 
+    Args:
+        run: The run.
+        look: What its policy sees; where it sees the picture alone, what was done is told by points.
+
     Raises:
-        DataError: If the run has no step.
+        DataError: If the run has no step, or a step cannot be told by points and has to be.
     """
     if not run.steps:
         raise DataError("the run has no step")
-    *before, last = map(_past_step, run.steps)
     tools = [_RecordedTool.of(record) for record in run.start.tools]
+    steps = [_past_step(step) for step in run.steps]
+    *before, last = by_points(steps, tools) if sight_of(look) == "picture" else steps
     said = [f"The person answered: {resume.answer}" for resume in run.resumes if resume.answer]
     instruction = "\n\n".join([run.start.instruction, *said])
     kept = past_within(
