@@ -7,7 +7,7 @@ takes its place. This file knows nothing of how either came about.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +25,7 @@ from mmi_agent.models.mm_interleaved import MMInterleavedModel
 __all__ = [
     "AdapterManifest",
     "Dataset",
+    "average_adapters",
     "fits",
     "holds_adapter",
     "put_on",
@@ -144,6 +145,59 @@ def save_adapter(
         manifest = manifest.model_copy(update={"files": files, "weights": weights})
         (unfinished / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return manifest
+
+
+def average_adapters(
+    parts: Sequence[tuple[Path, float]], folder: Path, *, dtype: torch.dtype = torch.float32
+) -> AdapterManifest:
+    """Makes an adapter that changes a model by a weighted sum of what others change.
+
+    Low-rank additions stand beside each other, so that the sum is exact and its rank the sum of their ranks. Any other
+    tensor is the weighted mean of those adapters that hold it.
+
+    Args:
+        parts: Adapters with their weights, which need not add up to 1.
+        folder: The folder to make.
+        dtype: Of the files.
+
+    Raises:
+        CheckpointError: If one is no adapter or is damaged, they were trained on different weights, or the folder
+            cannot be made.
+
+    Source: Model soups (arXiv:2203.05482).
+    """
+    manifests = [read_adapter(path) for path, _ in parts]
+    if other := next(
+        (path for (path, _), each in zip(parts, manifests, strict=True) if each.base != manifests[0].base), None
+    ):
+        raise CheckpointError(f"{other} was trained on other weights than {parts[0][0]}: expected the same for all")
+    held: dict[str, list[tuple[Tensor, float]]] = {}
+    for (path, weight), manifest in zip(parts, manifests, strict=True):
+        for name, tensor in read_tensors(path, manifest).items():
+            share = weight * (manifest.lora_scale or 1.0) if name.endswith(".lora_B") else weight
+            held.setdefault(name, []).append((tensor.float(), share))
+    has_lora = any(name.endswith(".lora_A") for name in held)
+    joined = AdapterManifest(
+        preset=manifests[0].preset,
+        base=manifests[0].base,
+        lora_scale=1.0 if has_lora else None,
+        recipe={"name": "average", "weights": [weight for _, weight in parts]},
+        data=(),
+        seed=0,
+        steps=sum(each.steps for each in manifests),
+        samples=sum(each.samples for each in manifests),
+        tokens=sum(each.tokens for each in manifests),
+        continues=tuple(manifests),
+    )
+    return save_adapter(folder, {name: _averaged(name, each) for name, each in held.items()}, joined, dtype=dtype)
+
+
+def _averaged(name: str, held: Sequence[tuple[Tensor, float]]) -> Tensor:
+    if name.endswith(".lora_A"):
+        return torch.cat([tensor_RI for tensor_RI, _ in held], 0)
+    if name.endswith(".lora_B"):
+        return torch.cat([share * tensor_OR for tensor_OR, share in held], 1)
+    return torch.stack([share * tensor for tensor, share in held]).sum(0) / sum(share for _, share in held)
 
 
 def holds_adapter(folder: Path) -> bool:

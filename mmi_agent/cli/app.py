@@ -30,7 +30,7 @@ from mmi_agent.cli.parity import parity
 from mmi_agent.cli.resume import resume
 from mmi_agent.cli.run import run
 from mmi_agent.cli.screens import evaluate_screens
-from mmi_agent.cli.train import export_run, plot_runs, train
+from mmi_agent.cli.train import average, export_run, plot_runs, train
 from mmi_agent.cli.view import view
 from mmi_agent.cli.weights import convert_weights, fetch_weights, verify_weights
 
@@ -85,6 +85,7 @@ _train.callback(invoke_without_command=True)(guarded(train))
 _train.command("autoencoder")(guarded(train_autoencoder))
 _train.command("plot")(guarded(plot_runs))
 _train.command("export")(guarded(export_run))
+_train.command("average")(guarded(average))
 app.add_typer(_data, name="data")
 _data.command("show")(guarded(show_data))
 _data.command("check")(guarded(check_data))

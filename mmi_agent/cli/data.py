@@ -134,6 +134,9 @@ def write_data(
         int | None,
         typer.Option(metavar="PX", min=16, help="Scale pictures to this side.", show_default="as they are"),
     ] = None,
+    next_screens: Annotated[
+        bool, typer.Option("--next-screens", help="Of runs: have every screen but the first learnt, to be drawn.")
+    ] = False,
     form: _Form = None,
     look: _Look = "both",
     runs: _Runs = "successful",
@@ -151,9 +154,11 @@ def write_data(
     from rich.console import Console
 
     from mmi_agent.data.readers import open_data
+    from mmi_agent.data.readers.next_screens import NextScreens
     from mmi_agent.data.writing import write_parts
 
     readers = [open_data(path, form=form, look=look, runs=runs) for path in data]
+    readers = [NextScreens(reader) for reader in readers] if next_screens else readers
     with Console(stderr=True).status(f"writing {sum(map(len, readers))} samples"):
         written = write_parts(chain.from_iterable(readers), out, side_px=side)
     if json:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mmi_agent.training.runs import RunSettings
     from mmi_agent.training.trainer import StepReport, Trainer
 
-__all__ = ["export_run", "plot_runs", "train"]
+__all__ = ["average", "export_run", "plot_runs", "train"]
 
 _ADAPTER = "adapter"
 
@@ -225,6 +225,29 @@ def export_run(
     from mmi_agent.training.runs import export
 
     _tell(out, export(run, out, half=half))
+
+
+def average(
+    adapters: Annotated[
+        list[str], typer.Argument(metavar="ADAPTER=WEIGHT...", help="Folders of adapters of the same preset.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to make.")],
+    half: Annotated[bool, typer.Option("--half", help="In bfloat16, at half the size.")] = False,
+) -> None:
+    """Make an adapter that changes the model by a weighted sum of what others change.
+
+    What one learnt too well another may know more widely; the mean of both often keeps more of either than it loses.
+
+    Examples:
+      mmi train average runs/train/long/adapter=0.5 runs/train/short/adapter=0.5 --out weights/both
+    """
+    import torch
+
+    from mmi_agent.checkpoints.adapters import average_adapters
+    from mmi_agent.data.mixing import parse_weighted
+
+    parts = [(path, 1 / len(adapters) if weight is None else weight) for path, weight in map(parse_weighted, adapters)]
+    _tell(out, average_adapters(parts, out, dtype=torch.bfloat16 if half else torch.float32))
 
 
 def _train(settings: "RunSettings", folder: Path | None) -> None:

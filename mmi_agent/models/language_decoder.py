@@ -7,7 +7,7 @@ where visual tokens come from.
 # B batch, T new tokens, S all tokens (cached and new), C width, N query heads, K key/value heads, D head width,
 # V tokens of the vocabulary, I pictures
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -447,7 +447,8 @@ def _kernels(like: Tensor) -> AbstractContextManager[object]:
     """Leaves out cuDNN's attention on a GPU: it plans anew for every length, which takes longer than to attend."""
     if not like.is_cuda:
         return nullcontext()
-    return sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH])
+    choose: Callable[[list[SDPBackend]], AbstractContextManager[object]] = sdpa_kernel
+    return choose([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH])
 
 
 def _rotation(positions_BT: Tensor, config: LanguageDecoderConfig, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,15 @@ import pytest
 import torch
 from toy_supply import CONFIG, batch
 
-from mmi_agent.checkpoints.adapters import AdapterManifest, put_on, read_adapter, save_adapter, weights_fingerprint
+from mmi_agent.checkpoints.adapters import (
+    AdapterManifest,
+    average_adapters,
+    put_on,
+    read_adapter,
+    read_tensors,
+    save_adapter,
+    weights_fingerprint,
+)
 from mmi_agent.errors import CheckpointError
 from mmi_agent.models.mm_interleaved import MMInterleavedModel
 from mmi_agent.training.parameters import find_learners, prepare
@@ -64,6 +72,40 @@ def test_an_adapter_is_put_on_the_weights_that_it_was_trained_on_alone(trained):
     put_on(twice, folder)
     with pytest.raises(CheckpointError, match="other weights"):
         put_on(twice, folder)
+
+
+def test_eyes_that_chance_made_do_not_matter(trained):
+    """Another version of torch draws other numbers from the same seed: the adapter fits all the same."""
+    _, folder, manifest = trained
+    other = build()
+    with torch.no_grad():
+        other.visual_tokenizer.encoder.class_token.normal_()
+    assert put_on(other, folder) == manifest
+
+
+def test_an_average_changes_a_model_by_the_weighted_sum_of_the_changes(trained, tmp_path):
+    _, first, manifest = trained
+    tensors = read_tensors(first, manifest)
+    scaled = {name: 3.0 * tensor if name.endswith(".lora_B") else tensor for name, tensor in tensors.items()}
+    second = tmp_path / "second"
+    save_adapter(second, scaled, manifest.model_copy(update={"lora_scale": 0.5, "files": {}, "weights": {}}))
+    joined = average_adapters([(first, 0.25), (second, 0.5)], tmp_path / "both")
+    assert (joined.base, joined.steps, len(joined.continues)) == (manifest.base, 2, 2)
+
+    def weight(*folders) -> torch.Tensor:
+        model = build()
+        for folder in folders:
+            put_on(model, folder)
+        return model.decoder.get_parameter("layers.0.attention.query.weight").detach()
+
+    change = weight(first) - weight()  # the second changes 3 * 0.5 / 2 times as much
+    torch.testing.assert_close(weight(tmp_path / "both") - weight(), (0.25 + 0.5 * 0.75) * change, atol=1e-6, rtol=1e-4)
+    gate = "decoder.layers.0.look.gate"
+    torch.testing.assert_close(read_tensors(tmp_path / "both", joined)[gate], tensors[gate])
+    with pytest.raises(CheckpointError, match="was trained on other weights than"):
+        other = tmp_path / "other"
+        save_adapter(other, tensors, manifest.model_copy(update={"base": "0" * 64, "files": {}, "weights": {}}))
+        average_adapters([(first, 0.5), (other, 0.5)], tmp_path / "none")
 
 
 def test_a_damaged_adapter_is_named(trained, tmp_path):
