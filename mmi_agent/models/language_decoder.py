@@ -10,7 +10,7 @@ where visual tokens come from.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -447,7 +447,7 @@ def _kernels(like: Tensor) -> AbstractContextManager[object]:
     """Leaves out cuDNN's attention on a GPU: it plans anew for every length, which takes longer than to attend."""
     if not like.is_cuda:
         return nullcontext()
-    choose: Callable[[list[SDPBackend]], AbstractContextManager[object]] = sdpa_kernel
+    choose = cast("Callable[[list[SDPBackend]], AbstractContextManager[object]]", sdpa_kernel)
     return choose([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH])
 
 

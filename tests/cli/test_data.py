@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 from cli_answers import Mmi
 
+from mmi_agent import Picture
+from mmi_agent.data.readers import open_data
+from mmi_agent.data.sample import Sample
 from tests.data.test_trajectories import record
-from tests.data.toy_data import captions, lines
+from tests.data.toy_data import captions, lines, told
 
 
 def test_data_is_shown_without_saying_what_it_is(mmi: Mmi) -> None:
@@ -36,8 +39,24 @@ def test_data_is_counted_and_what_is_broken_is_named(mmi: Mmi) -> None:
     assert report["broken"][0]["source"] == "own.jsonl: line 4"
 
 
+def test_runs_are_written_into_one_file_that_says_the_same(mmi: Mmi) -> None:
+    record(Path("runs/one"))
+    code, out, _ = mmi("data", "write", "runs", "--out", "all.jsonl.gz", "--side", "64", "--json")
+    assert (code, json.loads(out)["samples"], json.loads(out)["broken"]) == (0, 1, 0)
+    (run,), (line,) = open_data("runs"), open_data("all.jsonl.gz")
+    assert isinstance(run, Sample) and isinstance(line, Sample)
+    assert told(line) == told(run)
+    (picture,) = [part.content for part in line.parts if isinstance(part.content, Picture)][:1]
+    assert (picture.width_px, picture.height_px) == (64, 64)
+    assert mmi("data", "write", "runs", "--out", "drawn.jsonl", "--next-screens")[0] == 0
+    (drawn,) = open_data("drawn.jsonl")
+    assert isinstance(drawn, Sample)
+    learnt = [part.learnt for part in drawn.parts if isinstance(part.content, Picture)]
+    assert learnt == [False] + [True] * (len(learnt) - 1)
+
+
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "said"),
     [
         (("show", "nowhere"), "error: there is no file or folder nowhere\n"),
         (("show", "strange.jsonl"), "error: strange.jsonl: lines with prompt are of no form that is known here: "),
@@ -45,10 +64,10 @@ def test_data_is_counted_and_what_is_broken_is_named(mmi: Mmi) -> None:
         (("check", "runs", "--preset", "tiny"), "error: runs: none of its 1 samples can be learnt from\n"),
     ],
 )
-def test_what_cannot_be_used_is_an_error_of_one_line(mmi: Mmi, arguments: tuple[str, ...], told: str) -> None:
+def test_what_cannot_be_used_is_an_error_of_one_line(mmi: Mmi, arguments: tuple[str, ...], said: str) -> None:
     lines(Path("strange.jsonl"), {"prompt": "a"})
     record(Path("runs/one"), [("type_text", {"text": "kiwi"}), ("send", {})])
     code, _, err = mmi("data", *arguments)
     assert code == 1
-    assert err.startswith(told)
+    assert err.startswith(said)
     assert err.count("\n") == 1
