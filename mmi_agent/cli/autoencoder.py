@@ -1,18 +1,16 @@
 """`mmi train autoencoder`: what turns pictures into latents and back learns by itself, before anything can be drawn."""
 
-import signal
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mmi_agent.cli.errors import INTERRUPTED
+from mmi_agent.cli.stopping import stopping_gently
 
 if TYPE_CHECKING:
-    from mmi_agent.training.autoencoder import AutoencoderReport, AutoencoderTrainer
+    from mmi_agent.training.autoencoder import AutoencoderReport
 
 __all__ = ["train_autoencoder"]
 
@@ -87,7 +85,7 @@ def train_autoencoder(
     if run.trainer.state.step:
         _say(f"going on after step {run.trainer.state.step}")
     if not run.trainer.done:
-        with _stopping_gently(run.trainer):
+        with stopping_gently(run.trainer.stop):
             run.trainer.run(lambda report: _say(_described(report)), lambda found: _say(f"held back: {found}"))
     if not run.trainer.done:
         _say(f"stopped after step {run.trainer.state.step}: the same command goes on")
@@ -106,20 +104,3 @@ def _described(report: "AutoencoderReport") -> str:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-@contextmanager
-def _stopping_gently(trainer: "AutoencoderTrainer") -> Generator[None]:
-    """Lets the first Ctrl-C, or a polite end, finish the step and write a checkpoint; the second ends at once."""
-
-    def stop(number: int, _frame: object) -> None:
-        _say("finishing this step, then writing a checkpoint")
-        trainer.stop()
-        signal.signal(number, signal.default_int_handler)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,10 +1,7 @@
 """`mmi train`: learns from data, plots how it went, and makes what was learnt into an adapter."""
 
 import os
-import signal
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +9,7 @@ import typer
 
 from mmi_agent.cli.errors import INTERRUPTED
 from mmi_agent.cli.options import new_folder
+from mmi_agent.cli.stopping import stopping_gently
 from mmi_agent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -264,7 +262,7 @@ def _train(settings: "RunSettings", folder: Path | None) -> None:
     began_at = trainer.state.step
     if leads and began_at:
         print(f"going on after step {began_at}", file=sys.stderr)
-    with _stopping_gently(trainer):
+    with stopping_gently(trainer.stop):
         if leads:
             _run_with_progress(trainer)
         else:
@@ -276,23 +274,6 @@ def _train(settings: "RunSettings", folder: Path | None) -> None:
         raise typer.Exit(INTERRUPTED)
     adapter = folder / _ADAPTER
     _tell(adapter, read_adapter(adapter) if adapter.exists() else export(folder, adapter))
-
-
-@contextmanager
-def _stopping_gently(trainer: "Trainer") -> Generator[None]:
-    """Lets the first Ctrl-C, or a polite end, finish the step and write a checkpoint; the second ends at once."""
-
-    def stop(number: int, _frame: object) -> None:
-        print("finishing this step, then writing a checkpoint", file=sys.stderr)
-        trainer.stop()
-        signal.signal(number, signal.default_int_handler)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _run_with_progress(trainer: "Trainer") -> None:

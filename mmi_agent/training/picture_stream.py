@@ -5,18 +5,17 @@ Knows pictures alone: no tokens, and no model.
 
 # N pictures, S side
 
-import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import count
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from mmi_agent.data.mixing import Mixture, parse_weighted
 from mmi_agent.data.readers import Reader, fingerprint, open_data
@@ -24,6 +23,7 @@ from mmi_agent.data.sample import Sample
 from mmi_agent.errors import ActionError, DataError
 from mmi_agent.pictures import as_rgb, open_png
 from mmi_agent.training.held_back import is_held_back
+from mmi_agent.training.workers import loader
 from mmi_agent.types import Picture
 
 __all__ = ["PictureSource", "PictureStream", "Pool", "held_back_pictures", "open_sources"]
@@ -87,7 +87,7 @@ class PictureStream:
         mixture = _mixture(sources, seed)
         self._size = mixture.size
         samples = _Samples(mixture, side_px, held_back, wanted=False)
-        self._loader = _loader(samples, count(place), workers)
+        self._loader = loader(samples, count(place), workers=workers, ahead=_AHEAD)
 
     def __iter__(self) -> Iterator[Tensor]:
         """Yields the pictures of each sample: RGB, shape (N, 3, S, S), uint8.
@@ -110,9 +110,10 @@ def held_back_pictures(
 ) -> Tensor:
     """Pictures of samples that are held back, the same each time: RGB, shape (N, 3, S, S), uint8, N at most `most`."""
     mixture = _mixture(sources, 0)
+    samples = _Samples(mixture, side_px, held_back, wanted=True)
     number = min(_LOOKED_THROUGH, mixture.size) if held_back else 0
     found = [np.zeros((0, 3, side_px, side_px), np.uint8)]
-    for pixels in _loader(_Samples(mixture, side_px, held_back, wanted=True), range(number), workers):
+    for pixels in loader(samples, range(number), workers=workers, ahead=_AHEAD):
         found.append(pixels)
         if sum(map(len, found)) >= most:
             break
@@ -176,29 +177,6 @@ class _Samples(Dataset[Pixels]):
 
 def _mixture(sources: Sequence[PictureSource], seed: int) -> Mixture:
     return Mixture([(source.reader, source.weight) for source in sources], seed=seed)
-
-
-def _loader(samples: _Samples, places: Iterable[int], workers: int) -> DataLoader[Pixels]:
-    several: Mapping[str, Any] = {"prefetch_factor": _AHEAD, "multiprocessing_context": "fork"} if workers else {}
-    return DataLoader(
-        samples,
-        batch_size=None,
-        sampler=places,
-        num_workers=workers,
-        collate_fn=_as_it_is,  # arrays go through a pipe: shared memory may be scarce
-        worker_init_fn=_begin_worker,
-        **several,
-    )
-
-
-def _as_it_is(pixels: Any) -> Any:
-    return pixels
-
-
-def _begin_worker(_number: int) -> None:
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the run ends its workers when it is done
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _decoded(png: bytes, side_px: int) -> Pixels:

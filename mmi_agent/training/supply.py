@@ -2,17 +2,16 @@
 
 import hashlib
 import resource
-import signal
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count, islice
 from math import ceil
-from typing import Any, NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from mmi_agent.data.encoding import Encoded, encode_sample
 from mmi_agent.data.mixing import Mixture, Ticket
@@ -23,6 +22,7 @@ from mmi_agent.errors import ConfigError, DataError
 from mmi_agent.inference.tokenizer import Tokenizer
 from mmi_agent.models.mm_interleaved import MMInterleavedConfig
 from mmi_agent.training.held_back import is_held_back
+from mmi_agent.training.workers import loader
 
 __all__ = ["MixedSupply", "Packing", "Portion", "Supply"]
 
@@ -199,18 +199,9 @@ class MixedSupply:
     def _in_processes(self, step: int) -> "Iterator[_Made | DataError]":
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each tensor that comes over is a file
-        loader = DataLoader(
-            cast("Dataset[_Made | DataError]", _Steps(self)),
-            sampler=cast("Iterable[int]", _StepNumbers(step)),
-            batch_size=None,
-            collate_fn=_as_it_is,
-            num_workers=self._workers,
-            prefetch_factor=_AHEAD,
-            worker_init_fn=_begin_reading,
-            pin_memory=torch.cuda.is_available(),
-            multiprocessing_context="fork",
-        )
-        yield from loader
+        steps = cast("Dataset[_Made | DataError]", _Steps(self))
+        pinned = torch.cuda.is_available()
+        yield from loader(steps, count(step), workers=self._workers, ahead=_AHEAD, pinned=pinned)
 
     def _noted(self, broken: Iterable[tuple[int, Broken]], known: list[set[str]]) -> Iterator[str]:
         """What was not known to be broken yet."""
@@ -239,24 +230,3 @@ class _Steps:
 
     def __getitem__(self, step: int) -> _Made | DataError:
         return self._supply.make(step)
-
-
-class _StepNumbers:
-    """Numbers from one on, each time anew."""
-
-    def __init__(self, first: int) -> None:
-        self._first = first
-
-    def __iter__(self) -> Iterator[int]:
-        return count(self._first)
-
-
-def _as_it_is(made: Any) -> Any:
-    return made
-
-
-def _begin_reading(_worker: int) -> None:
-    """Leaves signals to the process that trains, and the other cores to the other readers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    torch.set_num_threads(1)
