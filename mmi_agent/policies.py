@@ -6,6 +6,7 @@ small:channel  small:decode      how it chooses: ranking drafts through the nois
                                  none named is what suits the weights; these words go together where they can
 small:look                       with its eyes open, whether or not they were trained
 small:picture                    with nothing but its eyes: no list of elements, and calls that point, always decoded
+small@DIR  small:decode@DIR      with the weights of that folder, as `mmi train` made it
 random  first-element            baselines that need no model
 chat:openai:gpt-5                any chat model that LangChain knows by provider and name
 my_package.module:MyPolicy       somebody's own class, called without arguments
@@ -26,6 +27,7 @@ POLICIES = {
     "small:base:decode": "before, writing its calls token by token",
     "small:look": "with the screenshot before it; its eyes are not trained yet",
     "small:picture": "with the screenshot alone, no list of elements",
+    "small@DIR": "with weights of your own, as `mmi train` made them",
     "tiny": "a model of random weights: for tests, in a moment",
     "tiny:decode": "the same, writing its calls token by token",
     "random": "a random tool with random valid arguments",
@@ -54,7 +56,7 @@ def make_policy(name: str, *, weights: str | None = None, progress: Callable[[st
 
     Args:
         name: See the top of this file.
-        weights: Of the model: what `MMInterleaved.from_pretrained` takes.
+        weights: Of a model that names none itself: what `MMInterleaved.from_pretrained` takes.
         progress: Told what is being done while it takes long.
 
     Raises:
@@ -76,7 +78,8 @@ def make_policy(name: str, *, weights: str | None = None, progress: Callable[[st
         return _chat(name.removeprefix(_CHAT))
     if not _is_model(name):
         return _imported(name)
-    return _model(*name.split(":"), weights=weights, progress=progress)
+    name, _, own = name.partition("@")
+    return _model(*name.split(":"), weights=own or weights, progress=progress)
 
 
 def _model(preset: str, *manners: str, weights: str | None, progress: Callable[[str], None] | None) -> Policy:
@@ -111,9 +114,11 @@ def _is_chat(name: str) -> bool:
 
 
 def _is_model(name: str) -> bool:
+    name, at, weights = name.partition("@")
     preset, *manners = name.split(":")
     words = set(manners)
-    return preset in _PRESETS and words <= set(_MANNERS) and not any(pair <= words for pair in _APART)
+    fits = words <= set(_MANNERS) and not any(pair <= words for pair in _APART)
+    return preset in _PRESETS and fits and (bool(weights) and "base" not in words if at else True)
 
 
 def _is_import_path(name: str) -> bool:

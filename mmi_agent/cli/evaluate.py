@@ -76,6 +76,7 @@ def evaluate(
       mmi eval --suite miniwob-demo --out runs/demo
       mmi eval --suite miniwob-seen --suite miniwob-unseen --policy small --policy random --max-steps 20
       mmi eval --env gui/miniwob:click-test --env gui/miniwob:enter-text --policy small --policy small:base --seeds 5
+      mmi eval --suite miniwob-seen --policy small --policy small@runs/train/mine/adapter
       mmi eval --suite miniwob-seen --policy small --memory memory
     """
     if context.invoked_subcommand is not None:

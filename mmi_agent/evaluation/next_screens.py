@@ -25,9 +25,9 @@ from mmi_agent.inference.drawing import DrawSettings
 from mmi_agent.inference.loading import MMInterleaved
 from mmi_agent.inference.prompts import Part, encode_content
 from mmi_agent.picture_page import PictureRow, write_picture_page
-from mmi_agent.training.autoencoder import psnr, reconstruct
 from mmi_agent.training.autoencoder_runs import as_png
 from mmi_agent.training.held_back import is_held_back
+from mmi_agent.training.reconstruction import psnr, reconstruct
 from mmi_agent.types import Picture
 
 __all__ = [

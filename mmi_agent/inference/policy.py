@@ -64,7 +64,10 @@ def load_policy(
     bits = 16 if can_halve("cpu", torch.float32) else None
     loaded = MMInterleaved.from_pretrained(preset, bits=bits, draws=False, weights=weights, progress=progress)
     strategy = strategy or ("decode" if loaded.adapter or look == "picture" else "channel")
-    return ModelPolicy(loaded, strategy=strategy, look=look, temperature=temperature, reuse=reuse)
+    policy = ModelPolicy(loaded, strategy=strategy, look=look, temperature=temperature, reuse=reuse)
+    if weights not in (None, "base"):
+        policy.name += f"@{weights}"  # a run that is taken up again goes on with the same
+    return policy
 
 
 class ModelPolicy:

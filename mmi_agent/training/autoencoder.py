@@ -1,56 +1,45 @@
 """Training of the autoencoder by itself: pictures in, the same pictures out. No language model has a part in it.
 
-The loss has no network that judges: screens are flat areas, borders and small text, and what makes these sharp is that
-mistakes beside an edge count more than others, and differences of neighbours as much as the pixels themselves.
-
 At the end the latents' mean and spread, channel by channel, are folded into the two layers around them, so that latents
 times the preset's `scale` are about standard normal, as the diffusion expects; the pictures stay what they were.
 """
 
-# P pictures, S side of a picture, A channels of latents, H W height and width
+# P pictures, S side of a picture
 
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mmi_agent.errors import CheckpointError, ConfigError
 from mmi_agent.folder_lock import alone_in
 from mmi_agent.training.checkpoint import Counters, RunState, latest, load, save
 from mmi_agent.training.log import Log
 from mmi_agent.training.picture_stream import PictureSource, PictureStream, Pool, held_back_pictures
+from mmi_agent.training.reconstruction import (
+    Judgement,
+    Network,
+    Reconstruction,
+    judge_autoencoder,
+    psnr,
+    reconstruction_loss,
+)
 
-__all__ = [
-    "AutoencoderPlan",
-    "AutoencoderReport",
-    "AutoencoderTrainer",
-    "Judgement",
-    "Reconstruction",
-    "fold_latents",
-    "judge_autoencoder",
-    "psnr",
-    "reconstruct",
-    "reconstruction_loss",
-]
+__all__ = ["AutoencoderPlan", "AutoencoderReport", "AutoencoderTrainer"]
 
 _CHECKPOINTS = "checkpoints"
-_EDGE = 4.0  # how much more a mistake on the sharpest edge counts than one on a flat area
-_DIFFERENCES = 0.5
-_KL = 1e-4  # of a latent number: a share of the loss too small to see, and the decoder learns to bear small mistakes
 _BETAS, _WEIGHT_DECAY, _CLIP_NORM = (0.9, 0.99), 0.01, 1.0
 _EMA = 0.999
 _WARM_UP_STEPS = 100
 _HELD_BACK_PICTURES = 256
-_JUDGED_AT_ONCE = 16
 _lists: Any = torch  # its operations on lists of tensors are private by name, and documented nowhere else
 
 
@@ -116,19 +105,6 @@ class AutoencoderPlan:
         return self.learning_rate * warm * (1 + math.cos(math.pi * self.done(step, seconds))) / 2
 
 
-class Judgement(NamedTuple):
-    """How like their originals pictures come out."""
-
-    psnr: float
-    """Mean over pictures, in decibels."""
-    error: float
-    """Mean absolute error of pixels, of 0..1."""
-    pictures: int
-
-    def __str__(self) -> str:
-        return f"PSNR {self.psnr:.2f} dB, mean error {255 * self.error:.2f} of 255, {self.pictures} pictures"
-
-
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderReport:
     """What became of some steps: a line of the log.
@@ -156,121 +132,6 @@ class AutoencoderReport:
     pictures_per_s: float
     waited: float
     skipped: int
-
-
-class Reconstruction(NamedTuple):
-    """Pictures that went through, -1..1, and the latents that they went through as."""
-
-    pixels: Tensor
-    mean: Tensor
-    log_variance: Tensor
-
-
-class _Network(nn.Module):
-    """An autoencoder of diffusers as one function whose noise is an argument."""
-
-    def __init__(self, autoencoder: Any) -> None:
-        super().__init__()
-        self.autoencoder = autoencoder
-
-    def forward(self, pixels_P3SS: Tensor, noise_PAHW: Tensor | None) -> Reconstruction:
-        encoded: Tensor = self.autoencoder.quant_conv(self.autoencoder.encoder(pixels_P3SS))
-        mean_PAHW, log_variance_PAHW = encoded.chunk(2, dim=1)
-        log_variance_PAHW = log_variance_PAHW.clamp(-30, 20)
-        latents_PAHW = mean_PAHW
-        if noise_PAHW is not None:
-            latents_PAHW = mean_PAHW + (0.5 * log_variance_PAHW).exp() * noise_PAHW
-        decoded_P3SS: Tensor = self.autoencoder.decoder(self.autoencoder.post_quant_conv(latents_PAHW))
-        return Reconstruction(decoded_P3SS, mean_PAHW, log_variance_PAHW)
-
-
-def reconstruction_loss(made: Reconstruction, wanted_P3SS: Tensor) -> Tensor:
-    """What a reconstruction costs: pixels, the more the nearer to an edge; differences of neighbours; a little KL.
-
-    Differences count at full size and at half, so that a border is in its place and a letter keeps its shape. Large
-    mistakes count once more by their square: half of a letter is worse than a faint one.
-
-    Args:
-        made: The reconstruction.
-        wanted_P3SS: RGB in -1..1.
-    """
-    wrong_P3SS = made.pixels.float() - wanted_P3SS.float()
-    pixels = (_edge_weights(wanted_P3SS.float()) * (wrong_P3SS.abs() + wrong_P3SS.square())).mean()
-    differences = sum(
-        (_slopes(each).mean() for each in (wrong_P3SS, F.avg_pool2d(wrong_P3SS, 2))),
-        torch.zeros((), device=pixels.device),
-    )
-    mean_PAHW, log_variance_PAHW = made.mean.float(), made.log_variance.float()
-    kl = 0.5 * (mean_PAHW.square() + log_variance_PAHW.exp() - 1 - log_variance_PAHW).mean()
-    return pixels + _DIFFERENCES * differences + _KL * kl
-
-
-def _slopes(pixels_P3SS: Tensor) -> Tensor:
-    """The absolute differences to the neighbours on the right and below, added; as large, 0 at the far borders."""
-    right = F.pad(pixels_P3SS.diff(dim=3).abs(), (0, 1, 0, 0))
-    return right + F.pad(pixels_P3SS.diff(dim=2).abs(), (0, 0, 0, 1))
-
-
-def _edge_weights(wanted_P3SS: Tensor) -> Tensor:
-    """1 on flat areas, up to 1 + _EDGE beside the sharpest edges; shape (P, 1, S, S)."""
-    steep_P1SS = _slopes(wanted_P3SS).amax(1, keepdim=True).clamp(max=1.0)
-    return 1 + _EDGE * F.max_pool2d(steep_P1SS, 3, stride=1, padding=1)
-
-
-def psnr(made_P3SS: Tensor, wanted_P3SS: Tensor) -> Tensor:
-    """Peak signal to noise ratio of each picture in decibels, at most 100; RGB in 0..1."""
-    squares_P = (made_P3SS.float() - wanted_P3SS.float()).square().flatten(1).mean(1)
-    return -10 * squares_P.clamp(min=1e-10).log10()
-
-
-@torch.no_grad()
-def reconstruct(autoencoder: Any, pixels_P3SS: Tensor) -> Tensor:
-    """Sends pictures through, without noise: RGB in 0..1 in and out, float32 out, a few at a time."""
-    weight: Tensor = next(autoencoder.parameters())
-    network = _Network(autoencoder)
-    made = [
-        network((2 * part.to(weight.device, weight.dtype) - 1), None).pixels.float() / 2 + 0.5
-        for part in pixels_P3SS.split(_JUDGED_AT_ONCE)
-    ]
-    return torch.cat(made).clamp(0, 1)
-
-
-def judge_autoencoder(autoencoder: Any, pixels_P3SS: Tensor) -> Judgement:
-    """Compares pictures with what comes out; RGB, uint8, on any device, at least one."""
-    ratios, errors = list[Tensor](), list[Tensor]()
-    for part in pixels_P3SS.split(_JUDGED_AT_ONCE):
-        wanted_P3SS = part.float() / 255
-        made_P3SS = reconstruct(autoencoder, wanted_P3SS).to(wanted_P3SS.device)
-        ratios.append(psnr(made_P3SS, wanted_P3SS))
-        errors.append((made_P3SS - wanted_P3SS).abs().flatten(1).mean(1))
-    return Judgement(torch.cat(ratios).mean().item(), torch.cat(errors).mean().item(), len(pixels_P3SS))
-
-
-@torch.no_grad()
-def fold_latents(autoencoder: Any, pixels_P3SS: Tensor, *, scale: float) -> None:
-    """Makes latents times `scale` have mean 0 and variance 1 in each channel; what is decoded of them stays the same.
-
-    Args:
-        autoencoder: Changed in its `quant_conv` and `post_quant_conv`.
-        pixels_P3SS: Pictures whose latents are measured: RGB in 0..1.
-        scale: What the preset multiplies latents by.
-    """
-    weight: Tensor = autoencoder.quant_conv.weight
-    encoded = [
-        autoencoder.quant_conv(autoencoder.encoder(2 * part.to(weight.device, weight.dtype) - 1)).double()
-        for part in pixels_P3SS.split(_JUDGED_AT_ONCE)
-    ]
-    mean_PAHW, log_variance_PAHW = torch.cat(encoded).chunk(2, dim=1)
-    middle_A = mean_PAHW.mean((0, 2, 3))
-    noise_A = log_variance_PAHW.clamp(-30, 20).exp().mean((0, 2, 3))
-    spread_A = (mean_PAHW.var((0, 2, 3)) + noise_A).sqrt().clamp(min=1e-6) * scale
-    into, out_of = autoencoder.quant_conv, autoencoder.post_quant_conv
-    channels = len(middle_A)
-    into.weight[:channels] /= spread_A[:, None, None, None]
-    into.bias[:channels] = (into.bias[:channels] - middle_A) / spread_A
-    into.bias[channels:] -= 2 * spread_A.log()
-    out_of.bias += (out_of.weight[:, :, 0, 0].double() @ middle_A).to(weight.dtype)
-    out_of.weight *= spread_A[None, :, None, None]
 
 
 class AutoencoderTrainer:
@@ -319,7 +180,7 @@ class AutoencoderTrainer:
         self._working: Any = plainly(copy.deepcopy(self.autoencoder), dtype=self._dtype, memory_format=self._layout)
         for parameter in self._master.values():
             parameter.grad = torch.zeros_like(parameter)
-        self._network: Callable[..., Reconstruction] = _Network(self._working)
+        self._network: Callable[..., Reconstruction] = Network(self._working)
         if plan.compiled:
             self._network = cast("Callable[..., Reconstruction]", torch.compile(self._network))
         decays = [parameter for parameter in self._master.values() if parameter.ndim > 1]
@@ -405,7 +266,7 @@ class AutoencoderTrainer:
             self.state = self._after(stream.place, window)
             if self.state.step % self.plan.log_every == 0 or self.done:
                 told = window.tell(self.state)
-                log.write(_plain(asdict(told)))
+                log.write(asdict(told))
                 if report:
                     report(told)
             if self.state.step % self.plan.look_every == 0 and len(self.held_back):
@@ -576,10 +437,3 @@ def _refuse_other(folder: Path, found: RunState, asked: RunState) -> None:
             raise ConfigError(f"the run in {run} has other {name}: go on with what it has, or give another --out")
     if found.plan != asked.plan:
         raise ConfigError(f"the run in {run} has {found.plan}, asked was {asked.plan}: give another --out")
-
-
-def _plain(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what JSON cannot say."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in entry.items()
-    }

@@ -19,15 +19,10 @@ from mmi_agent.errors import CheckpointError
 from mmi_agent.inference.loading import MMInterleaved
 from mmi_agent.models.image_decoder import ImageDecoder
 from mmi_agent.picture_page import PictureRow, write_picture_page
-from mmi_agent.training.autoencoder import (
-    AutoencoderPlan,
-    AutoencoderTrainer,
-    Judgement,
-    fold_latents,
-    judge_autoencoder,
-    reconstruct,
-)
+from mmi_agent.training.autoencoder import AutoencoderPlan, AutoencoderTrainer
+from mmi_agent.training.commit import commit_of_code
 from mmi_agent.training.picture_stream import PictureSource, open_sources
+from mmi_agent.training.reconstruction import Judgement, fold_latents, judge_autoencoder, reconstruct
 
 __all__ = ["AutoencoderRun", "as_png"]
 
@@ -127,6 +122,7 @@ class AutoencoderRun:
             steps=state.step,
             samples=state.counters.samples,
             tokens=0,
+            commit=commit_of_code(),
             figures={"psnr": found.psnr, "error": found.error, "pictures": float(found.pictures)},
         )
 

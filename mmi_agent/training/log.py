@@ -1,6 +1,7 @@
 """`RUN/log.jsonl`: a line for every step, and one for every look at the samples that are held back."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -75,4 +76,10 @@ def read_log(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def _line(entry: Mapping[str, Any]) -> str:
-    return json.dumps(entry) + "\n"
+    """Without what JSON cannot say, and without lists that are empty."""
+    plain = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in entry.items()
+        if value != ()
+    }
+    return json.dumps(plain) + "\n"

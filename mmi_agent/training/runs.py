@@ -1,6 +1,5 @@
 """A run as a person asks for it: names and paths become a model, its data and a trainer; a run becomes an adapter."""
 
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import ceil
@@ -28,6 +27,7 @@ from mmi_agent.folder_lock import alone_in
 from mmi_agent.inference.loading import MMInterleaved, shipped_adapter
 from mmi_agent.inference.sights import Sight, sight_of
 from mmi_agent.training.checkpoint import latest, load
+from mmi_agent.training.commit import commit_of_code
 from mmi_agent.training.log import read_log
 from mmi_agent.training.recipes import Recipe, recipe
 from mmi_agent.training.supply import MixedSupply, Packing
@@ -239,7 +239,7 @@ def export(folder: Path, out: Path, *, half: bool = False) -> AdapterManifest:
         steps=found.state.step,
         samples=found.state.counters.samples,
         tokens=found.state.counters.tokens,
-        commit=_commit(),
+        commit=commit_of_code(),
         figures=_figures(folder, found.state.step),
         continues=settings.continues,
     )
@@ -349,19 +349,6 @@ def _figures(folder: Path, step: int) -> dict[str, float]:
     figures = {"text_loss": sum(losses) / len(losses)} if losses else {}
     looks = [entry["held_back"] for entry in entries if "held_back" in entry]
     return figures | ({f"held_back_{name}": value for name, value in looks[-1].items()} if looks else {})
-
-
-def _commit() -> str | None:
-    """The commit of this code; with a plus where files were changed since."""
-    where = Path(__file__).parent
-    try:
-        said = [
-            subprocess.run(["git", *arguments], cwd=where, capture_output=True, text=True, check=True).stdout.strip()
-            for arguments in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
-        ]
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return said[0] + ("+" if said[1] else "")
 
 
 def _silent(_line: str) -> None:

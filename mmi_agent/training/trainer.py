@@ -221,7 +221,7 @@ class Trainer:
             while not self.done:
                 told, stopping = self._step(portions)
                 if log:
-                    log.write(_plain(asdict(told)))
+                    log.write(asdict(told))
                 if report:
                     report(told)
                 if self._held_back and (self.done or self.state.step % self.plan.look_every == 0):
@@ -342,7 +342,7 @@ class Trainer:
     def _look(self, log: Log | None, looked: Callable[[HeldBack], None] | None) -> None:
         found = judge(self._module, self._held_back, self.objective.model.config, self.processes)
         if log:
-            log.write(_plain({"step": self.state.step, "held_back": found._asdict()}))
+            log.write({"step": self.state.step, "held_back": found._asdict()})
         if looked:
             looked(found)
 
@@ -449,12 +449,3 @@ def _num_positions(batch: Batch) -> int:
     """Positions without padding, which comes after the last document of a row."""
     position_T = torch.arange(1, batch.ids.shape[1] + 1)
     return int(torch.where(batch.layout.document > 0, position_T, 0).amax(1).sum())
-
-
-def _plain(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what JSON cannot say, and without lists that are empty."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in entry.items()
-        if value != ()
-    }

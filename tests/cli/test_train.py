@@ -4,7 +4,9 @@ import pytest
 from typer.testing import CliRunner
 
 from mmi_agent import MMInterleaved
+from mmi_agent.agent.trajectory import read_trajectory
 from mmi_agent.cli.app import app
+from mmi_agent.policies import check_policy
 
 
 def mmi(*arguments) -> tuple[int, str]:
@@ -48,6 +50,7 @@ def test_from_data_to_better_weights(lines, tmp_path):
     assert all(record["size_bytes"] < 40_000_000 for record in manifest["files"].values())
     better, bare = (MMInterleaved.from_pretrained("tiny", weights=each) for each in (str(weights), "base"))
     assert better.fingerprint != bare.fingerprint
+    _compare_with_untrained(f"tiny@{weights}", tmp_path / "eval")
 
     on = ("train", "--preset", "tiny", "--data", lines, "--batch", 8, "--weights", weights, "--lr", 0.01)
     code, said = mmi(*on, "--out", tmp_path / "on", "--steps", 2)
@@ -62,6 +65,16 @@ def test_from_data_to_better_weights(lines, tmp_path):
     code, said = mmi(*on, "--out", tmp_path / "other", "--steps", 2, "--rank", 4)
     assert code == 1 and "only the same is gone on with" in said, said
     assert not (tmp_path / "other").exists()
+
+
+def _compare_with_untrained(trained, study):
+    policies = ("--policy", trained, "--policy", "tiny")
+    code, said = mmi("eval", "--env", "mmi_agent.testing:EchoEnvironment:kiwi", *policies, "--seeds", 1, "--out", study)
+    assert code == 0, said
+    results = [json.loads(line) for line in (study / "results.jsonl").read_text().splitlines()]
+    decided = {each["policy"]: read_trajectory(study / each["run"]).start.policy for each in results}
+    assert decided == {trained: trained.replace("@", ":decode@"), "tiny": "tiny:channel"}
+    check_policy(decided[trained])  # so that `mmi resume` goes on with the same weights
 
 
 @pytest.mark.parametrize(

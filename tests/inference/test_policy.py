@@ -74,7 +74,8 @@ def test_the_recorded_name_leads_back_to_the_policy(tiny: MMInterleaved, strateg
     pointing = ModelPolicy(tiny, strategy="decode", look="picture").name
     assert pointing == "tiny:decode:picture"
     check_policy(pointing)
-    for wrong in ("small:channel:loop", "small:look:picture", "small:channel:picture"):
+    check_policy("small:decode:look@runs/train/mine/adapter")
+    for wrong in ("small:channel:loop", "small:look:picture", "small:channel:picture", "small@", "small:base@mine"):
         with pytest.raises(UnknownNameError):
             check_policy(wrong)
 

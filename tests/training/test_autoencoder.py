@@ -13,9 +13,10 @@ from mmi_agent.cli.app import app
 from mmi_agent.models.configs import tiny
 from mmi_agent.models.image_decoder import ImageDecoder
 from mmi_agent.pictures import MemoryPictures
-from mmi_agent.training import autoencoder as training
-from mmi_agent.training.autoencoder import AutoencoderPlan, Reconstruction, fold_latents, reconstruct
+from mmi_agent.training.autoencoder import AutoencoderPlan, AutoencoderTrainer
+from mmi_agent.training.commit import commit_of_code
 from mmi_agent.training.picture_stream import PictureSource, PictureStream, Pool, held_back_pictures, open_sources
+from mmi_agent.training.reconstruction import Reconstruction, fold_latents, reconstruct, reconstruction_loss
 
 
 def mmi(*arguments) -> tuple[int, str]:
@@ -76,7 +77,7 @@ def test_a_mistake_at_an_edge_costs_more_than_the_same_elsewhere():
         made = wanted.clone()
         made[..., 16, column] += 0.5
         nothing = torch.zeros(1, 4, 4, 4)
-        return training.reconstruction_loss(Reconstruction(made, nothing, nothing), wanted).item()
+        return reconstruction_loss(Reconstruction(made, nothing, nothing), wanted).item()
 
     assert cost(15) > 1.5 * cost(4)
 
@@ -116,7 +117,7 @@ def test_from_pictures_to_an_autoencoder_that_is_put_on(data, tmp_path):
     first = json.loads((run / "log.jsonl").read_text().splitlines()[0])
     assert first["step"] == 20 and first["pictures_per_s"] > 0
     manifest = read_adapter(run / "adapter")
-    assert manifest.steps == 40 and manifest.figures["psnr"] > 10
+    assert manifest.steps == 40 and manifest.figures["psnr"] > 10 and manifest.commit == commit_of_code()
     tensors = read_tensors(run / "adapter", manifest)
     assert all(name.startswith("image_decoder.autoencoder.") for name in tensors)
 
@@ -139,11 +140,11 @@ def test_from_pictures_to_an_autoencoder_that_is_put_on(data, tmp_path):
 def test_a_run_that_was_stopped_goes_on_along_its_curve(data, tmp_path):
     source = open_sources([str(data)])
 
-    def trainer(folder) -> training.AutoencoderTrainer:
+    def trainer(folder) -> AutoencoderTrainer:
         model = MMInterleaved.from_pretrained("tiny", weights="base").model
         plan = AutoencoderPlan(steps=8, batch=4, echo=1, log_every=1, workers=0)
         device = torch.device("cpu")
-        return training.AutoencoderTrainer(
+        return AutoencoderTrainer(
             model.drawing.autoencoder, image_size=32, plan=plan, sources=source, folder=folder, base="b", device=device
         )
 
