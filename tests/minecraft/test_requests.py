@@ -114,9 +114,22 @@ def test_whatever_a_model_writes_can_be_checked() -> None:
 
 @pytest.mark.weights
 @pytest.mark.slow
-def test_the_default_model_fills_in_what_is_said() -> None:
+def test_the_default_model_reads_what_it_is_shown_as_it_was_shown() -> None:
+    """Wordings of its own it reads badly, whatever its weights: `benchmarks/bench_phrasing.py` counts these."""
     from mmi_minecraft.requests.model import ModelReader
 
-    wall = ModelReader.load("small").read("stone brick wall 30 blocks long and 5 blocks tall").structure
-    assert wall
-    assert wall.model_dump(include={"kind", "length", "height"}) == {"kind": "wall", "length": 30, "height": 5}
+    reader = ModelReader.load("small")
+    shown = {
+        "a birch fence of 8 by 6, gate to the north": ("fence", {"width": 8, "depth": 6, "gate": "north"}),
+        "granite wall 11 long, 2 high": ("wall", {"material": "granite", "length": 11, "height": 2}),
+        "sand path, 9 long": ("path", {"material": "sand", "length": 9}),
+        "round tower 9 high": ("tower", {"shape": "round", "height": 9}),
+    }
+    readings = {request: reader.read(request).structure for request in shown}
+    right = [
+        request
+        for request, (kind, said) in shown.items()
+        if (structure := readings[request]) and structure.model_dump(include={"kind", *said}) == {"kind": kind, **said}
+    ]
+    assert len(right) >= 3, readings
+    assert not reader.read("tell me a story").structure
