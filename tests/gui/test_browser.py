@@ -140,6 +140,22 @@ def test_runs_on_elements_are_told_by_points_as_the_browser_tells_it(site: Site,
     assert "Title: done" in browser.seen.text
 
 
+def test_what_is_disabled_is_not_said_to_have_been_used(site: Site, browse: Browse):
+    browser = browse(
+        site,
+        """<button disabled onclick="document.title='hit'"><b>Agree</b></button> <input aria-label=Name disabled>
+        <fieldset disabled><textarea aria-label=Notes></textarea> <a href="#on">More</a></fieldset>
+        <button onclick="document.querySelectorAll('[disabled]').forEach(e => e.disabled = false)">Ready</button>""",
+    )
+    assert "(button 'Agree') is disabled" in browser.click("Agree").text
+    assert "(textbox 'Name') is disabled" in browser.do("type_text", mark=browser.find("Name").mark, text="Ann").text
+    assert "(textbox 'Notes') is disabled" in browser.click("Notes").text
+    assert "clicked" in browser.click("More").text, "a link is no control of the form"
+    browser.click("Ready")
+    assert "clicked" in browser.click("Agree").text and "Title: hit" in browser.seen.text
+    assert "typed 'Ann'" in browser.do("type_text", mark=browser.find("Name").mark, text="Ann").text
+
+
 def test_typing_replaces_appends_and_submits(site: Site, browse: Browse):
     browser = browse(
         site,

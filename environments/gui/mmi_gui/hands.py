@@ -61,6 +61,7 @@ class Hands:
         spot = await self._find(target)
         if spot.option:
             return await self._choose(spot.node, spot.words)
+        await self._expect_enabled(spot)
         if spot.node is not None and spot.node.tag == "select" and "multiple" not in spot.node.attributes:
             # its pop-up is a window of its own that no screenshot shows and that would swallow what comes next
             labels = ", ".join(repr(label) for _, label in await self._options(spot.node))
@@ -75,6 +76,7 @@ class Hands:
         if mark is not None:
             spot = await self._find(mark)
             where = f"into {spot.words}"
+            await self._expect_enabled(spot)
             if spot.node is not None and spot.node.tag == "select":
                 return await self._choose_by_label(spot.node, text)
             if spot.node is not None and spot.node.attributes.get("type", "").lower() in _FORMATTED:
@@ -160,6 +162,10 @@ class Hands:
             return _Spot(0, 0, words, candidate.node, option=True)
         x, y = await self._place_of(candidate.node, words, must_be_hit=must_be_hit)
         return _Spot(x, y, words, candidate.node)
+
+    async def _expect_enabled(self, spot: _Spot) -> None:
+        if spot.node is not None and await self._call(spot.node, scripts.IS_DISABLED):
+            raise ActionError(f"{spot.words} is disabled: it takes no input before something else is done")
 
     def _element(self, mark: int) -> Element:
         elements = self.sight.elements if self.sight is not None else ()

@@ -1,12 +1,17 @@
 """The few functions that are run inside a page. They take the element as `this` and give back plain values."""
 
-__all__ = ["CHOOSE_OPTION", "CONTAINS", "OPTIONS", "SCROLL_OFFSETS", "SELECT_CONTENT", "SET_VALUE"]
+__all__ = ["CHOOSE_OPTION", "CONTAINS", "IS_DISABLED", "OPTIONS", "SCROLL_OFFSETS", "SELECT_CONTENT", "SET_VALUE"]
 
 CONTAINS = """function(other) {
   for (let node = other; node; node = node.parentNode || node.host) if (node === this) return true;
   return other.contains(this);
 }"""
 """Whether a node lies within this one, or around it; through open shadow roots."""
+
+IS_DISABLED = """function() {
+  return Boolean(this.closest && this.closest('button, input, select, textarea')?.matches(':disabled'));
+}"""
+"""Whether it is, or lies in, a control that takes no input: a browser tells the page nothing of a click on it."""
 
 CHOOSE_OPTION = """function() {
   const list = this.closest('select');
