@@ -41,14 +41,22 @@ _MANNERS = ("base", "channel", "decode", "look", "picture")
 _APART = ({"channel", "decode"}, {"look", "picture"}, {"channel", "picture"})
 
 
-def check_policy(name: str) -> None:
+def check_policy(name: str, *, weights: str | None = None) -> None:
     """Makes sure that the name is one, without loading anything.
+
+    Args:
+        name: See the top of this file.
+        weights: Those that a person asked for beside the name.
 
     Raises:
         UnknownNameError: If it is not; offers the nearest.
+        ConfigError: If name and person ask for weights.
     """
     if name not in POLICIES and not _is_model(name) and not _is_chat(name) and not _is_import_path(name):
         raise UnknownNameError.among("policy", name, POLICIES)
+    bare, _, own = name.partition("@")
+    if own and weights and _is_model(name):
+        raise ConfigError(f"the policy {name!r} says its weights: leave out --weights, or name {bare}@{weights}")
 
 
 def make_policy(name: str, *, weights: str | None = None, progress: Callable[[str], None] | None = None) -> Policy:
@@ -78,8 +86,8 @@ def make_policy(name: str, *, weights: str | None = None, progress: Callable[[st
         return _chat(name.removeprefix(_CHAT))
     if not _is_model(name):
         return _imported(name)
-    name, _, own = name.partition("@")
-    return _model(*name.split(":"), weights=own or weights, progress=progress)
+    bare, _, own = name.partition("@")
+    return _model(*bare.split(":"), weights=own or weights, progress=progress)
 
 
 def _model(preset: str, *manners: str, weights: str | None, progress: Callable[[str], None] | None) -> Policy:
@@ -114,11 +122,11 @@ def _is_chat(name: str) -> bool:
 
 
 def _is_model(name: str) -> bool:
-    name, at, weights = name.partition("@")
-    preset, *manners = name.split(":")
+    bare, at, weights = name.partition("@")
+    preset, *manners = bare.split(":")
     words = set(manners)
     fits = words <= set(_MANNERS) and not any(pair <= words for pair in _APART)
-    return preset in _PRESETS and fits and (bool(weights) and "base" not in words if at else True)
+    return preset in _PRESETS and fits and (not at or (bool(weights) and "base" not in words))
 
 
 def _is_import_path(name: str) -> bool:

@@ -45,9 +45,9 @@ def resume(
 
     start = read_trajectory(run).start
     if policy is None:
-        _check_recorded(run, start.policy)
+        _check_recorded(run, start.policy, weights)
     else:
-        check_policy(policy)
+        check_policy(policy, weights=weights)
     approver = parse_approver(approve, interactive=sys.stdin.isatty())
     name = str(start.options.get("name", start.environment))
     options = {option: value for option, value in start.options.items() if option != "name"}
@@ -64,17 +64,18 @@ def resume(
     raise typer.Exit(code)
 
 
-def _check_recorded(run: Path, policy: str) -> None:
+def _check_recorded(run: Path, policy: str, weights: str | None) -> None:
     """Makes sure that who decided in a run can be had again by name: an expert cannot.
 
     Raises:
         UnknownNameError: If not; says how to name another.
+        ConfigError: If other weights are asked for than those it decided with.
     """
     from mmi_agent.errors import UnknownNameError
     from mmi_agent.policies import check_policy
 
     try:
-        check_policy(policy)
+        check_policy(policy, weights=weights)
     except UnknownNameError as error:
         raise UnknownNameError(
             f"{run} was recorded with {policy!r}, which cannot be loaded by that name: say who goes on, for example "

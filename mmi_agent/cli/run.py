@@ -56,7 +56,7 @@ def run(
     from mmi_agent.cli.worlds import load_policy, open_environment
     from mmi_agent.policies import check_policy
 
-    check_policy(policy)
+    check_policy(policy, weights=weights)
     approver = parse_approver(approve, interactive=sys.stdin.isatty())
     options: dict[str, JsonValue] = {
         **({"address": at} if at is not None else {}),

@@ -42,7 +42,7 @@ class EvaluationConfig:
         max_steps: After so many steps an episode has failed.
         max_seconds: After so many seconds likewise; a worker that is silent for twice as long is replaced.
         approve: Tools that may do what cannot be undone; all others are denied.
-        weights: Where the language weights are; None looks in the cache and fetches them once.
+        weights: Of the models whose names say none: what `MMInterleaved.from_pretrained` takes.
         memory: Folder of a memory that policies named "NAME+memory" recall from; nothing is remembered in it, so that
             the order of episodes does not matter.
         suites: Which suites the environments come from: each has its own figures in the report.

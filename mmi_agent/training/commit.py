@@ -9,9 +9,8 @@ __all__ = ["commit_of_code"]
 def commit_of_code() -> str | None:
     """The commit of this code, with a plus where files were changed since; None where git does not hold it."""
     try:
-        _git(
-            "ls-files", "--error-unmatch", Path(__file__).name
-        )  # it may be installed in the midst of somebody's repository
+        # it may be installed in the midst of somebody's repository
+        _git("ls-files", "--error-unmatch", Path(__file__).name)
         return _git("rev-parse", "HEAD") + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
         return None

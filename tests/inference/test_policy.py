@@ -75,6 +75,8 @@ def test_the_recorded_name_leads_back_to_the_policy(tiny: MMInterleaved, strateg
     assert pointing == "tiny:decode:picture"
     check_policy(pointing)
     check_policy("small:decode:look@runs/train/mine/adapter")
+    with pytest.raises(ConfigError, match=r"or name small:decode@other"):
+        check_policy("small:decode@mine", weights="other")
     for wrong in ("small:channel:loop", "small:look:picture", "small:channel:picture", "small@", "small:base@mine"):
         with pytest.raises(UnknownNameError):
             check_policy(wrong)
