@@ -70,6 +70,7 @@ def test_the_picture_shows_what_stands_there_and_boxes_lie_around_it(serve: Call
         server.teleport("seer", (8.5, GROUND, 8.5))
         eventually(lambda: "Position: 8.5 5.0 8.5" in environment.observe().text)
         seen.do("look_at", x=8, y=GROUND, z=12)
+        eventually(lambda: environment.observe() == environment.observe())  # once all that is far away has arrived
         first = environment.observe()
         picture = seen.picture(first)
         assert picture.size == (480, 270)
@@ -79,11 +80,10 @@ def test_the_picture_shows_what_stands_there_and_boxes_lie_around_it(serve: Call
         red, green, blue = color_in(picture, named(first, "blue_wool"))
         assert blue > 1.5 * red and blue > 1.5 * green
         assert named(first, "blue_wool").center[0] > named(first, "red_wool").center[0], "south ahead, west is right"
-        eventually(lambda: environment.observe() == environment.observe())  # once all that is far away has arrived
-        still = environment.observe()
+        assert environment.observe() == first
         server.set([((8, GROUND, 12), "air")])
         eventually(lambda: "red_wool" not in {element.name for element in environment.observe().elements})
-        assert environment.observe().pictures != still.pictures
+        assert environment.observe().pictures != first.pictures
 
 
 def named(seen: Observation, name: str) -> Element:
