@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from threading import Thread
 
 import pytest
-from live import GROUND, Plot, eventually
-from mmi_minecraft import Canvas
+from live import GROUND, Plot, eventually, joined
+from mmi_minecraft import Canvas, Position
 from mmi_minecraft.building.live import build
 from mmi_minecraft.materials import materials
 from mmi_minecraft.server import Player, PracticeServer
@@ -44,8 +44,7 @@ def far_away(port: int) -> Generator[int]:
 def distant(serve: Callable[..., PracticeServer]) -> Iterator[Player]:
     """A player whose server is far away."""
     with far_away(serve("1.21.4").port) as port:
-        player = Player()
-        player.join("127.0.0.1", port, "distant", version=None, timeout_s=60)
+        player = joined(port, "distant")
         yield player
         player.close()
 
@@ -53,6 +52,16 @@ def distant(serve: Callable[..., PracticeServer]) -> Iterator[Player]:
 @pytest.fixture
 def late(serve: Callable[..., PracticeServer], distant: Player) -> Plot:
     return Plot(serve("1.21.4"), distant)
+
+
+def test_who_has_come_in_is_not_sent_back(serve: Callable[..., PracticeServer]) -> None:
+    server = serve("1.21.4")
+    with far_away(server.port) as port:
+        player = joined(port, "newcomer")
+        server.teleport("newcomer", (24.5, GROUND, 24.5))
+        player.wait(5 * DELAY_S)  # until the server has heard of the first step and would have answered it
+        assert player.state().cell == Position(24, GROUND, 24)
+        player.close()
 
 
 def test_a_pillar_carries_whoever_jumps_on_it(late: Plot) -> None:

@@ -126,7 +126,7 @@ def test_it_walks_around_what_is_in_the_way(plot: Callable[..., Plot]) -> None:
 
 def test_somebody_who_moves_far_at_once_is_seen_there_and_cuts_nobody_off(plot: Callable[..., Plot]) -> None:
     here, there = plot("survival"), (26.5, GROUND, 26.5)
-    other = joined(here.server, "wanderer")
+    other = joined(here.server.port, "wanderer")
 
     def moves() -> bool:
         here.server.teleport("wanderer", there)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
-from threading import Timer
 
 import pytest
 from live import eventually
@@ -12,7 +11,7 @@ from mmi_minecraft.block_state import AIR, BlockState
 from mmi_minecraft.blueprint import Size
 from mmi_minecraft.server import PracticeServer
 from mmi_minecraft.tasks import HELD_OUT, TASKS, PracticeEnvironment, World, practice_tasks
-from mmi_minecraft.tasks.problem import GROUND, PLOT, Problem
+from mmi_minecraft.tasks.problem import GROUND, PLOT
 
 from mmi_agent.agent.runtime import Agent
 from mmi_agent.errors import EnvironmentFailure, UnknownNameError
@@ -126,25 +125,6 @@ def test_it_keeps_the_contract(server: PracticeServer) -> None:
     check_environment(
         lambda: PracticeEnvironment("repair-wall", server=server, username=next(names), with_pictures=False)
     )
-
-
-def test_who_is_sent_back_while_coming_in_gets_the_problem_again(
-    server: PracticeServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    faced: list[Problem] = []
-    face = PracticeEnvironment._face
-
-    def face_and_be_sent_back(practice: PracticeEnvironment, problem: Problem) -> None:
-        face(practice, problem)
-        faced.append(problem)
-        if len(faced) == 1:
-            Timer(0.3, server.teleport, ("late", (8.5, GROUND, 8.5))).start()
-
-    monkeypatch.setattr(PracticeEnvironment, "_face", face_and_be_sent_back)
-    with PracticeEnvironment("repair-wall", server=server, username="late", with_pictures=False) as practice:
-        practice.reset(seed=0, pictures=MemoryPictures())
-        assert len(faced) == 2
-        assert practice.player.state().cell == faced[0].start != Position(8, GROUND, 8)
 
 
 def test_a_plot_that_was_spoilt_is_put_back(server: PracticeServer, practice: PracticeEnvironment) -> None:

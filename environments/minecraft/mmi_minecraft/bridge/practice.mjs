@@ -22,6 +22,7 @@ export function practice (server) {
   }
   server.on('newPlayer', (player) => {
     player.setGameMode = (mode) => setGameMode(server, player, mode)
+    player.waitPlayerLogin = async () => {} // else who comes in is sent back to the beginning at its first step, however late
     player.on('spawned', () => player.setGameMode(player.gameMode)) // newer versions are told another one when they log in
     player._client.on('entity_action', ({ actionId }) => { // flying-squid knows these by their numbers only
       if (/_sneaking$/.test(actionId)) player.crouching = actionId === 'start_sneaking'

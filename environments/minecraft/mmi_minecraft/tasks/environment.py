@@ -24,7 +24,6 @@ __all__ = ["PracticeEnvironment", "practice_tasks"]
 
 _SETTLE_TIMEOUT_S = 10
 _POSES = 3
-_COMING_IN_S = 1.0
 _LOOK_AGAIN_S = 0.05
 _FAULTS_TOLD = 3
 
@@ -135,10 +134,9 @@ class PracticeEnvironment:
         problem = self._problem = TASKS[self._task](Random(f"{self._task} {seed}"))
         server = self._serving()
         game = self._game = self._game or self._joining(server)
-        comes_in = not self._is_in(server)
-        if comes_in:
+        if not self._is_in(server):
             game.reset(task or problem.instruction, pictures=pictures)
-        self._pose(server, problem, comes_in=comes_in)
+        self._pose(server, problem)
         return game.reset(task or problem.instruction, pictures=pictures)
 
     def observe(self) -> Observation:
@@ -216,14 +214,12 @@ class PracticeEnvironment:
 
     # ---- posing a problem
 
-    def _pose(self, server: PracticeServer, problem: Problem, *, comes_in: bool) -> None:
-        """Puts the plot and the player as the problem has them; again where the player, still coming in, missed it."""
+    def _pose(self, server: PracticeServer, problem: Problem) -> None:
+        """Puts the plot and the player as the problem has them; again where the player missed a part of it."""
         for _ in range(_POSES):
             self._put(server, problem)
             if self._settles(server.read(*PLOT), problem):
-                self._face(problem)
-                if self._stays(problem, _COMING_IN_S if comes_in else 0):
-                    return
+                return self._face(problem)
         raise EnvironmentFailure(
             f"{self.name}: the player did not hear of its new task, posed {_POSES} times, {_SETTLE_TIMEOUT_S} s each"
         )
@@ -249,15 +245,6 @@ class PracticeEnvironment:
                 return False
             time.sleep(_LOOK_AGAIN_S)
         return True
-
-    def _stays(self, problem: Problem, for_s: float) -> bool:
-        """Whether nothing is undone: the server may send one who comes in to where all begin, a moment later."""
-        until_s = time.monotonic() + for_s
-        while _knows(self.player.state(), problem):
-            if time.monotonic() >= until_s:
-                return True
-            time.sleep(_LOOK_AGAIN_S)
-        return False
 
     def _face(self, problem: Problem) -> None:
         """Has the player stand, ready, and look at the site."""
