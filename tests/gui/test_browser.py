@@ -211,7 +211,23 @@ def test_keys_double_clicks_drags_and_scrolls(site: Site, browse: Browse):
     )
     assert browser.do("scroll", direction="down", amount=500).text == "scrolled down by 360 px"
     assert "above" in browser.seen.text
-    assert "nothing scrolled" in browser.do("scroll", direction="right").text
+    assert browser.do("scroll", direction="right").text == "nothing scrolled: no more right of here"
+
+
+def test_who_scrolls_what_does_not_is_told_what_does(site: Site, browse: Browse):
+    browser = browse(
+        site,
+        """<body style="overflow:hidden"><button>Agree</button>
+        <textarea style="display:block;height:50px" aria-label="Terms">1\n2\n3\n4\n5\n6\n7\n8</textarea>
+        <div style="height:4000px">""",
+    )
+    agree, terms = browser.find("Agree").mark, browser.find("Terms").mark
+    told = f"nothing scrolled: no more down of here; element {terms} (textbox 'Terms') can be scrolled down"
+    assert browser.do("scroll", direction="down", mark=agree).text == told
+    assert browser.do("scroll", direction="up", mark=agree).text == "nothing scrolled: no more up of here"
+    assert "scrolled down by" in browser.do("scroll", direction="down", mark=terms, amount=3000).text
+    assert browser.do("scroll", direction="down", mark=terms).text == "nothing scrolled: no more down of here"
+    assert "; element" in browser.do("scroll", direction="up", mark=agree).text
 
 
 def test_frames_are_part_of_the_page(site: Site, elsewhere: Site, browse: Browse):
@@ -228,7 +244,9 @@ def test_frames_are_part_of_the_page(site: Site, elsewhere: Site, browse: Browse
     browser.click("Other")
     assert browser.find("Other!")
     assert ("button", "In") not in listed(browser)
-    browser.do("scroll", direction="down", mark=browser.find("Top").mark, amount=2000)
+    assert "wheel" in browser.do("scroll", direction="down", mark=browser.find("Other!").mark).text
+    inner = browser.do("scroll", direction="down", mark=browser.find("Top").mark, amount=2000)
+    assert inner.text.startswith("scrolled down by ")
     browser.click("In")
     assert browser.find("In!")
 

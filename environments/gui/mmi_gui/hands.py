@@ -109,15 +109,20 @@ class Hands:
         x_sign, y_sign = {"up": (0, -1), "down": (0, 1), "left": (-1, 0), "right": (1, 0)}[direction]
         page = self._tabs.page
         await page.mouse.move(spot.x, spot.y)
-        before = await self._offsets(spot)
+        before = await self._scrolled(spot)
         await page.mouse.wheel(
             x_sign * amount * self._view.width_px / 1000, y_sign * amount * self._view.height_px / 1000
         )
+        if before is None:
+            return f"turned the wheel {direction} over {spot.words}, in a frame of another site: look what it did"
         end = time.monotonic() + 0.3
-        while (after := await self._offsets(spot)) == before and time.monotonic() < end:
+        while not (moved := abs((await self._scrolled(spot) or 0) - before)) and time.monotonic() < end:
             await asyncio.sleep(0.02)
-        moved = abs(after[0] - before[0]) + abs(after[1] - before[1])
-        return f"scrolled {direction} by {moved:.0f} px" if moved else f"nothing scrolled: no more {direction} of here"
+        if moved:
+            return f"scrolled {direction} by {moved:.0f} px"
+        elsewhere = await self._that_scrolls(x_sign, y_sign)
+        instead = f"; {_words(elsewhere)} can be scrolled {direction}" if elsewhere else ""
+        return f"nothing scrolled: no more {direction} of here{instead}"
 
     async def drag(self, start: Target, end: Target) -> str:
         """Drags from one target to another."""
@@ -220,8 +225,19 @@ class Hands:
         hit = await self._hit(await self._tabs.devtools(), x, y)
         return self.sight.nodes.get(hit) if self.sight is not None and hit is not None else None
 
-    async def _offsets(self, spot: _Spot) -> list[float]:
-        return await self._tabs.page.evaluate(f"([x, y]) => ({scripts.SCROLL_OFFSETS})(x, y)", [spot.x, spot.y])
+    async def _that_scrolls(self, x_sign: int, y_sign: int) -> Element | None:
+        """The first element that lies in something that can be scrolled that way."""
+        elements = self.sight.elements if self.sight is not None else ()
+        centers = [
+            self._view.to_device((left + right) / 2, (top + bottom) / 2)
+            for left, top, right, bottom in (e.box for e in elements)
+        ]
+        first = await self._tabs.page.evaluate(scripts.FIRST_SCROLLABLE, [centers, x_sign, y_sign])
+        return next((element for index, element in enumerate(elements) if index == first), None)
+
+    async def _scrolled(self, spot: _Spot) -> float | None:
+        """How far all that lies under a spot is scrolled, in CSS pixels; None if the page may not know."""
+        return await self._tabs.page.evaluate(scripts.SCROLLED, [spot.x, spot.y])
 
     async def _choose(self, option: Node | None, words: str) -> str:
         assert option is not None

@@ -1,6 +1,15 @@
 """The few functions that are run inside a page. They take the element as `this` and give back plain values."""
 
-__all__ = ["CHOOSE_OPTION", "CONTAINS", "IS_DISABLED", "OPTIONS", "SCROLL_OFFSETS", "SELECT_CONTENT", "SET_VALUE"]
+__all__ = [
+    "CHOOSE_OPTION",
+    "CONTAINS",
+    "FIRST_SCROLLABLE",
+    "IS_DISABLED",
+    "OPTIONS",
+    "SCROLLED",
+    "SELECT_CONTENT",
+    "SET_VALUE",
+]
 
 CONTAINS = """function(other) {
   for (let node = other; node; node = node.parentNode || node.host) if (node === this) return true;
@@ -59,12 +68,39 @@ SELECT_CONTENT = f"""(() => {{{_DEEPEST}
 }})()"""
 """Selects all that the focused field holds; returns whether it is a field."""
 
-SCROLL_OFFSETS = """function(x, y) {
-  let left = 0, top = 0;
-  for (let element = document.elementFromPoint(x, y); element; element = element.parentElement) {
-    left += element.scrollLeft;
-    top += element.scrollTop;
-  }
-  return [left, top];
-}"""
-"""How far everything under a point is scrolled, in CSS pixels."""
+_UNDER = """
+  const under = (x, y) => {
+    const found = [];
+    for (let root = document; root;) {
+      const top = root.elementFromPoint(x, y);
+      if (!top || found.includes(top)) break;
+      for (let element = top; element; element = element.parentElement) found.push(element);
+      root = top.shadowRoot;
+      if (top.tagName === 'IFRAME' || top.tagName === 'FRAME') {
+        if (!top.contentDocument) return null;
+        const box = top.getBoundingClientRect();
+        [x, y, root] = [x - box.left - top.clientLeft, y - box.top - top.clientTop, top.contentDocument];
+      }
+    }
+    return found;
+  };
+"""
+# all elements under a point, also within frames and open shadow roots; null if a frame there is another site's
+
+SCROLLED = f"""([x, y]) => {{{_UNDER}
+  return under(x, y)?.reduce((sum, element) => sum + element.scrollLeft + element.scrollTop, 0) ?? null;
+}}"""
+"""How far everything under a point is scrolled, in CSS pixels; null if a frame there is another site's."""
+
+FIRST_SCROLLABLE = f"""([points, x, y]) => {{{_UNDER}
+  const scrolls = (element) => {{
+    const style = getComputedStyle(element), page = element === element.ownerDocument.scrollingElement;
+    const overflow = x ? style.overflowX : style.overflowY;
+    if (page ? overflow === 'hidden' : !/auto|scroll/.test(overflow)) return false;
+    const at = x ? element.scrollLeft : element.scrollTop;
+    const most = x ? element.scrollWidth - element.clientWidth : element.scrollHeight - element.clientHeight;
+    return x + y > 0 ? at < most - 1 : at > 1;
+  }};
+  return points.findIndex(([left, top]) => under(left, top)?.some(scrolls));
+}}"""
+"""Which of some points lies first on something that can be scrolled by a sign each to the right and down; -1: none."""
