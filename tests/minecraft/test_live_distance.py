@@ -12,7 +12,10 @@ from mmi_minecraft.building.live import build
 from mmi_minecraft.materials import materials
 from mmi_minecraft.server import Player, PracticeServer
 
+from mmi_agent.errors import ActionError
+
 DELAY_S = 0.2
+SEEN_BLOCKS = 103  # a wall of 100 and where its builder stands
 
 
 async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -54,14 +57,23 @@ def late(serve: Callable[..., PracticeServer], distant: Player) -> Plot:
     return Plot(serve("1.21.4"), distant)
 
 
-def test_who_has_come_in_is_not_sent_back(serve: Callable[..., PracticeServer]) -> None:
+def test_who_has_come_in_is_not_sent_back_and_sees_the_land_around(serve: Callable[..., PracticeServer]) -> None:
     server = serve("1.21.4")
     with far_away(server.port) as port:
         player = joined(port, "newcomer")
         server.teleport("newcomer", (24.5, GROUND, 24.5))
+        eventually(lambda: player.state().cell == Position(24, GROUND, 24))
         player.wait(5 * DELAY_S)  # until the server has heard of the first step and would have answered it
         assert player.state().cell == Position(24, GROUND, 24)
+        eventually(lambda: sees(player, Position(24 + SEEN_BLOCKS, GROUND - 1, 24)))
         player.close()
+
+
+def sees(player: Player, at: Position) -> bool:
+    try:
+        return bool(player.block(at))
+    except ActionError:
+        return False
 
 
 def test_a_pillar_carries_whoever_jumps_on_it(late: Plot) -> None:

@@ -22,7 +22,10 @@ export function practice (server) {
   }
   server.on('newPlayer', (player) => {
     player.setGameMode = (mode) => setGameMode(server, player, mode)
-    player.waitPlayerLogin = async () => {} // else who comes in is sent back to the beginning at its first step, however late
+    const tellPosition = player.sendSelfPosition
+    player.sendSelfPosition = (beginning) => { // told its beginning again at its first step, however late, it would be sent back
+      if (!beginning) tellPosition()
+    }
     player.on('spawned', () => player.setGameMode(player.gameMode)) // newer versions are told another one when they log in
     player._client.on('entity_action', ({ actionId }) => { // flying-squid knows these by their numbers only
       if (/_sneaking$/.test(actionId)) player.crouching = actionId === 'start_sneaking'
