@@ -19,7 +19,7 @@ from typing import cast
 from mmi_agent.errors import ConfigError, MissingDependencyError, UnknownNameError
 from mmi_agent.policy import Policy
 
-__all__ = ["POLICIES", "check_policy", "make_policy"]
+__all__ = ["POLICIES", "check_policy", "is_import_path", "make_policy"]
 
 POLICIES = {
     "small": "the embedded model (SmolLM2-135M) as it was trained for tools",
@@ -52,7 +52,7 @@ def check_policy(name: str, *, weights: str | None = None) -> None:
         UnknownNameError: If it is not; offers the nearest.
         ConfigError: If name and person ask for weights.
     """
-    if name not in POLICIES and not _is_model(name) and not _is_chat(name) and not _is_import_path(name):
+    if name not in POLICIES and not _is_model(name) and not _is_chat(name) and not is_import_path(name):
         raise UnknownNameError.among("policy", name, POLICIES)
     bare, _, own = name.partition("@")
     if own and weights and _is_model(name):
@@ -129,7 +129,8 @@ def _is_model(name: str) -> bool:
     return preset in _PRESETS and fits and (not at or (bool(weights) and "base" not in words))
 
 
-def _is_import_path(name: str) -> bool:
+def is_import_path(name: str) -> bool:
+    """Whether a policy of that name would be made by code that the name says."""
     module, _, attribute = name.partition(":")
     return module not in _PRESETS and attribute.isidentifier() and all(map(str.isidentifier, module.split(".")))
 

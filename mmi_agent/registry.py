@@ -8,12 +8,13 @@ class is named by its import path instead: "my_package.module:MyEnvironment", or
 from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from inspect import signature
 from typing import Any, cast
 
 from mmi_agent.environment import Environment
-from mmi_agent.errors import MissingDependencyError, UnknownNameError
+from mmi_agent.errors import ConfigError, MissingDependencyError, UnknownNameError
 
-__all__ = ["environment_class", "environment_names", "make_environment"]
+__all__ = ["environment_class", "environment_names", "is_registered", "make_environment"]
 
 GROUP = "mmi_agent.environments"
 
@@ -25,6 +26,11 @@ def _registered() -> dict[str, EntryPoint]:
 def environment_names() -> list[str]:
     """The registered environments, without their tasks; nothing is imported."""
     return sorted(_registered())
+
+
+def is_registered(name: str) -> bool:
+    """Whether a name, with or without a task, is a registered one and not the path of somebody's class."""
+    return name.partition(":")[0] in _registered()
 
 
 def environment_class(name: str) -> tuple[Callable[..., Environment], str | None]:
@@ -41,9 +47,9 @@ def environment_class(name: str) -> tuple[Callable[..., Environment], str | None
         MissingDependencyError: If its package lacks an extra.
     """
     registered = _registered()
-    family, _, task = name.partition(":")
+    family, colon, task = name.partition(":")
     if point := registered.get(family):
-        return _load(point.value, family), task or None
+        return _load(point.value, family), task if colon else None
     if ":" in name and "/" not in name:
         path, _, task = name.rpartition(":") if name.count(":") > 1 else (name, "", "")
         return _load(path, name), task or None
@@ -68,6 +74,16 @@ def make_environment(name: str, **options: Any) -> Environment:
     Args:
         name: As in `environment_class`.
         options: Passed to the class; the task part of the name is passed as `task_id`.
+
+    Raises:
+        UnknownNameError: If nothing has that name; offers the nearest.
+        MissingDependencyError: If its package lacks an extra.
+        ConfigError: If it has no tasks, or is no environment.
     """
     build, task = environment_class(name)
-    return build(**({"task_id": task} if task else {}), **options)
+    if task is not None and "task_id" not in signature(build).parameters:
+        raise ConfigError(f"{name!r}: this environment has no tasks of its own, you say what is to be done")
+    environment = build(**({} if task is None else {"task_id": task}), **options)
+    if not callable(getattr(environment, "reset", None)):
+        raise ConfigError(f"{name!r} makes a {type(environment).__name__}, which has no `reset`: it is no environment")
+    return environment

@@ -8,6 +8,7 @@ import hashlib
 import json
 import select
 import sys
+import termios
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -88,7 +89,8 @@ class AllowListed:
         """Approves a listed tool, denies any other."""
         if request.call.name in self.names:
             return request.approve("AllowListed")
-        return request.deny("AllowListed", f"{request.call.name} is not among the listed tools")
+        listed = ", ".join(sorted(self.names))
+        return request.deny("AllowListed", f"{request.call.name} is not among the listed tools: {listed}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +104,8 @@ class AskInTerminal:
         """Prints the call and waits for a line."""
         target = f"\n  on {request.target.role!a} {request.target.name!a}" if request.target else ""
         arguments = json.dumps(request.call.arguments, ensure_ascii=True)
+        if self.stdin.isatty():
+            termios.tcflush(self.stdin, termios.TCIFLUSH)  # what was typed before the question answers another one
         print(f"\n{request.call.name} {arguments}{target}\n  allow? [y/N] ", end="", file=self.stdout, flush=True)
         ready, _, _ = select.select([self.stdin], [], [], request.timeout_s)
         if not ready:

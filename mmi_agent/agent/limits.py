@@ -1,7 +1,7 @@
 """How much a run may cost, and what has been spent of it."""
 
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from pydantic import JsonValue
 
@@ -41,6 +41,16 @@ class Limits:
     stuck_after: int = 6
     unchanged_steps: int = 20
     invalid_in_a_row: int = 5
+
+    def beyond(self, found: Trajectory) -> "Limits":
+        """Steps, seconds and tokens like these on top of what a run has spent."""
+        spent = Budget.resumed(self, found)
+        return replace(
+            self,
+            max_steps=None if self.max_steps is None else spent.steps + self.max_steps,
+            max_seconds=None if self.max_seconds is None else spent.seconds_before + self.max_seconds,
+            max_tokens=None if self.max_tokens is None else spent.tokens + self.max_tokens,
+        )
 
     def to_json(self) -> dict[str, JsonValue]:
         """The limits as the trajectory records them."""

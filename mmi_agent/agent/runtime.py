@@ -106,7 +106,7 @@ class Agent:
             answer: What the person says to the question that ended the run; it becomes part of the instruction.
 
         Raises:
-            ConfigError: If the run is finished, or was made in another environment.
+            ConfigError: If the run is finished, never really began, or was made in another environment.
             TrajectoryError: If the run cannot be read or recorded.
         """
         return _last(self.stream_resume(folder, answer=answer))
@@ -126,6 +126,10 @@ class Agent:
     def _check_resumable(self, found: Trajectory) -> None:
         if found.status == "finished":
             raise ConfigError(f"the run in {found.folder} is finished: there is nothing to resume")
+        if not found.start.tools:
+            raise ConfigError(
+                f"the run in {found.folder} ended before its world was there, nothing was done: run it anew"
+            )
         if found.start.environment != self.environment.name:
             raise ConfigError(
                 f"the run in {found.folder} was made in {found.start.environment!r}, not in {self.environment.name!r}"

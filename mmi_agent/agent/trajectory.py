@@ -15,10 +15,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
 from mmi_agent.errors import TrajectoryError
 from mmi_agent.pictures import FolderPictures
@@ -49,10 +50,22 @@ Status = Literal["finished", "max_steps", "stopped", "needs_user", "stuck", "err
 """How a run ended; "max_steps" stands for every spent budget, and the reason says which."""
 
 
+Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _checked_time(text: str) -> str:
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return text
+
+
+Time = Annotated[str, AfterValidator(_checked_time)]
+
+
 class _Line(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    time: str = Field(description="UTC, ISO 8601 with milliseconds.")
+    time: Time = Field(description="UTC, ISO 8601 with milliseconds.")
     previous: str = Field(description="SHA-256 of the line before, without its newline; of nothing for the first line.")
 
 
@@ -107,8 +120,8 @@ class Intent(_Line):
         default_factory=dict, description="Arguments whose element had another mark by the time of acting: that mark."
     )
     approval: Approval
-    observe_ms: float = Field(description="The first step of a process includes the reset of the environment.")
-    decide_ms: float
+    observe_ms: Milliseconds = Field(description="The first step of a process includes the reset of the environment.")
+    decide_ms: Milliseconds
     usage: dict[str, int] = Field(default_factory=dict, description="Tokens read, reused and written by the policy.")
     recalled: tuple[str, ...] = Field(default=(), description="Ids of the items of memory that the policy was shown.")
 
@@ -120,7 +133,7 @@ class Result(_Line):
     step: int = Field(ge=0)
     outcome: Outcome
     verdict: Verdict | None = None
-    act_ms: float
+    act_ms: Milliseconds
 
 
 class Resume(_Line):
@@ -305,9 +318,10 @@ def _checked_lines(path: Path, whole: Sequence[bytes], elements: ElementTable) -
         if body is None:
             raise TrajectoryError(f"{path}: line {number} was edited or damaged: it does not fit its own digest")
         record = _record(path, number, body)
-        if record.get("version", 0) > TRACE_VERSION:
+        version = record.get("version")
+        if isinstance(version, int) and version > TRACE_VERSION:
             raise TrajectoryError(
-                f"{path} has trace version {record['version']}, this mmi_agent reads up to {TRACE_VERSION}: upgrade it"
+                f"{path} has trace version {version}, this mmi_agent reads up to {TRACE_VERSION}: upgrade it"
             )
         if record.get("previous") != hashlib.sha256(previous).hexdigest():
             raise TrajectoryError(
@@ -320,7 +334,7 @@ def _checked_lines(path: Path, whole: Sequence[bytes], elements: ElementTable) -
 def _record(path: Path, number: int, body: bytes) -> dict[str, Any]:
     try:
         record = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         record = None
     if not isinstance(record, dict):
         raise TrajectoryError(f"{path}: line {number} is sealed, but is no JSON object")

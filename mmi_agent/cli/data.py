@@ -109,6 +109,7 @@ def check_data(
     """
     need_model_extra("data")
     from rich.console import Console
+    from rich.markup import escape
 
     from mmi_agent.data.measuring import Yardstick, examine
     from mmi_agent.data.readers import open_data
@@ -117,7 +118,7 @@ def check_data(
     limit = window or yardstick.window
     reports: list[Report] = []
     for path in data:
-        with Console(stderr=True).status(f"reading {path}"):
+        with Console(stderr=True).status(f"reading {escape(str(path))}"):
             reports.append(examine(open_data(path, form=form, look=look, runs=runs), yardstick, window=limit))
         if not json:
             _tell(reports[-1], yardstick.name, limit)

@@ -102,6 +102,7 @@ def load_model(
     """
     import torch
     from rich.console import Console
+    from rich.markup import escape
 
     from mmi_agent.inference.loading import MMInterleaved
 
@@ -115,7 +116,7 @@ def load_model(
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # what torch raises differs by build
         reason = str(error).splitlines()[0]
         raise ConfigError(f"the device {chosen!r} is not to be had here ({reason}): --device cpu always is") from error
-    with Console(stderr=True).status(f"loading the model {name}") as status:
+    with Console(stderr=True).status(f"loading the model {escape(name)}") as status:
         return MMInterleaved.from_pretrained(
             name,
             device=chosen,

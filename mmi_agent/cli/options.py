@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -50,14 +51,23 @@ Weights = Annotated[
 ]
 
 
-def parse_approver(approve: str | None, *, interactive: bool) -> "Approver":
-    """Makes the approver that `--approve` names."""
+def parse_approver(approve: str | None) -> "Approver":
+    """Makes the approver that `--approve` names; none named asks where somebody is at the terminal.
+
+    Raises:
+        ConfigError: If it names none.
+    """
     from mmi_agent.agent.approval import AllowListed, AskInTerminal, DenyAll
 
-    chosen = approve or ("ask" if interactive else "deny")
+    chosen = approve or ("ask" if sys.stdin and sys.stdin.isatty() else "deny")
     if chosen == "ask":
         return AskInTerminal()
-    return DenyAll() if chosen == "deny" else AllowListed(parse_tools(chosen))
+    if chosen == "deny":
+        return DenyAll()
+    tools = parse_tools(chosen)
+    if {"ask", "deny"} & set(tools):
+        raise ConfigError(f"--approve {chosen!r}: ask and deny stand alone, expected ask, deny or a list of tools")
+    return AllowListed(tools)
 
 
 def parse_tools(names: str) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """`mmi run`: one episode, watched."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +8,7 @@ from pydantic import JsonValue
 
 from mmi_agent.cli.memory import Examples, MemoryFolder, open_recollector
 from mmi_agent.cli.options import Approve, Json, Weights, parse_approver, run_folder
+from mmi_agent.errors import ConfigError
 
 __all__ = ["run"]
 
@@ -57,7 +57,9 @@ def run(
     from mmi_agent.policies import check_policy
 
     check_policy(policy, weights=weights)
-    approver = parse_approver(approve, interactive=sys.stdin.isatty())
+    if task is not None and not task.strip():
+        raise ConfigError('the task is empty: say what is to be done, as in "Open the page with more information"')
+    approver = parse_approver(approve)
     options: dict[str, JsonValue] = {
         **({"address": at} if at is not None else {}),
         **({"allow": list(allow)} if allow else {}),

@@ -40,7 +40,13 @@ def view(
     if damage and not damaged:
         raise TrajectoryError(f"{damage}; --damaged shows the lines before")
     page = out or folder / "run.html"
+    if _is_recording(page.resolve(), folder.resolve()):
+        raise ConfigError(f"--out {page} is a part of the run: name another file")
     write_text(render_run(trajectory, warnings=(damage,) if damage else ()), page)
     print(json_format.dumps({"page": str(page), "steps": len(trajectory.steps), "damage": damage}) if json else page)
     if open_it:
         open_page(page)
+
+
+def _is_recording(path: Path, folder: Path) -> bool:
+    return (path.parent == folder and path.name.startswith("trajectory.")) or folder / "pictures" in path.parents

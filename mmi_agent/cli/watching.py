@@ -132,7 +132,7 @@ class _Live:
         if run.answer:
             self._console.print(Styled(printable(run.answer)), soft_wrap=True)
         self._console.print(Styled(f"look at it: mmi view {quote(str(run.folder))}"), soft_wrap=True)
-        if run.status in ("max_steps", "stopped", "needs_user", "error"):
+        if run.steps and run.status in ("max_steps", "stopped", "needs_user", "error"):
             self._console.print(Styled(f"go on:      mmi resume {quote(str(run.folder))}"), soft_wrap=True)
 
 

@@ -45,6 +45,7 @@ def open_environment(name: str, options: Mapping[str, JsonValue]) -> "Generator[
 def load_policy(name: str, weights: str | None) -> "Policy":
     """Makes a policy, with a spinner on stderr."""
     from rich.console import Console
+    from rich.markup import escape
 
-    with Console(stderr=True).status(f"loading the policy {name}") as status:
+    with Console(stderr=True).status(f"loading the policy {escape(name)}") as status:
         return make_policy(name, weights=weights, progress=status.update)

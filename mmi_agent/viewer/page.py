@@ -179,10 +179,7 @@ def _duration_s(run: Trajectory) -> float:
     times = [run.start.time, *(step.intent.time for step in run.steps)]
     times += [step.result.time for step in run.steps if step.result]
     latest = run.end.time if run.end else max(times)
-    try:
-        return (datetime.fromisoformat(latest) - datetime.fromisoformat(run.start.time)).total_seconds()
-    except ValueError:
-        return 0.0
+    return (datetime.fromisoformat(latest) - datetime.fromisoformat(run.start.time)).total_seconds()
 
 
 def _tokens(run: Trajectory) -> dict[str, int]:

@@ -148,3 +148,20 @@ def test_the_terminal_takes_only_yes(typed: str, allowed: bool, tmp_path: Path) 
         run(ScriptedPolicy([("buy", {"mark": 1})]), lie, tmp_path, approver=approver)
     assert bool(lie.acted) is allowed
     assert "\x1b" not in shown_to_person.getvalue() and "\u202e" not in shown_to_person.getvalue()
+
+
+def test_what_was_typed_before_the_question_answers_nothing(tmp_path: Path) -> None:
+    person, terminal = os.openpty()
+    os.write(person, b"y\ny\n")
+
+    class Shown(io.StringIO):
+        def flush(self) -> None:
+            if "allow?" in self.getvalue():
+                os.write(person, b"n\n")
+
+    with os.fdopen(terminal) as stdin:
+        film = FilmEnvironment(lambda _looks, _acted: shown(button(1, "Pay")))
+        approver = AskInTerminal(stdin=stdin, stdout=Shown())
+        run(ScriptedPolicy([("buy", {"mark": 1})]), film, tmp_path, approver=approver)
+    os.close(person)
+    assert not film.acted

@@ -143,6 +143,8 @@ def test_a_world_that_dies_ends_the_run_as_an_error(tmp_path: Path) -> None:
     left = run(ScriptedPolicy([]), Unreachable(), tmp_path / "reset")
     assert (left.status, left.reason) == ("error", "no route to host")
     assert read_trajectory(tmp_path / "reset").status == "error"
+    with pytest.raises(ConfigError, match="ended before its world was there, nothing was done: run it anew"):
+        Agent(ScriptedPolicy([]), EchoEnvironment()).resume(tmp_path / "reset")
 
 
 def test_the_persons_mistake_leaves_no_run_behind(tmp_path: Path) -> None:

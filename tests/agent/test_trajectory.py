@@ -70,15 +70,26 @@ def test_a_torn_last_line_is_recognised_and_only_resuming_repairs_it(left: Run) 
     assert len((left.folder / "trajectory.torn").read_bytes()) == found.torn_bytes + 1
 
 
-def test_a_newer_version_is_refused_by_name(left: Run) -> None:
-    def newer(lines: list[bytes]) -> list[bytes]:
+@pytest.mark.parametrize(
+    ("forged", "told"),
+    [
+        ({"version": 99}, "trace version 99, this mmi_agent reads up to 1"),
+        ({"version": "x"}, "line 1 is no record of a run: .*version"),
+        ({"time": "2026-01-01T00:00:00"}, "line 1 is no record of a run: .* has no time zone"),
+        ({"limits": "NESTED"}, "line 1 is sealed, but is no JSON object"),
+    ],
+)
+def test_a_first_line_that_cannot_be_read_is_told_in_one(forged: dict[str, Any], told: str, left: Run) -> None:
+    def forge(lines: list[bytes]) -> list[bytes]:
         record = json.loads(lines[0])
         del record["sha256"]
-        return [seal(json.dumps({**record, "version": 99}, separators=(",", ":")).encode()) + b"\n"]
+        body = json.dumps({**record, **forged}, separators=(",", ":"))
+        return [seal(body.replace('"NESTED"', "[" * 100_000 + "]" * 100_000).encode()) + b"\n"]
 
-    rewrite(left, newer)
-    with pytest.raises(TrajectoryError, match="trace version 99, this mmi_agent reads up to 1"):
+    rewrite(left, forge)
+    with pytest.raises(TrajectoryError, match=told) as error:
         read_trajectory(left.folder)
+    assert "\n" not in str(error.value)
 
 
 def test_a_sealed_line_that_is_no_json_is_one_line_too(left: Run) -> None:

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import re
 import signal
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 from cli_answers import Mmi
+from pydantic import JsonValue
 
-from mmi_agent.agent.trajectory import read_trajectory
+from mmi_agent.agent.trajectory import Start, ToolRecord, read_trajectory
+from mmi_agent.sealed_file import sealed_line
 
 ECHO = ("--env", "mmi_agent.testing:EchoEnvironment:kiwi")
 KNOWS = ("--policy", "cli_policies:KnowsTheWord")
@@ -65,20 +68,83 @@ def test_takes_a_run_up_with_an_answer(mmi: Mmi) -> None:
     assert code == 3
     assert "Which word?" in out
     assert f"mmi resume {folder}" in out
-    code, out, _ = mmi("resume", str(folder), "--answer", "kiwi")
+    code, out, _ = mmi("resume", str(folder), *ECHO, "--policy", "cli_policies:Asks", "--answer", "kiwi")
     assert code == 0
     assert "thanks" in out
     assert read_trajectory(folder).start.seed == 4
-    code, _, err = mmi("resume", str(folder))
+    code, _, err = mmi("resume", str(folder), *ECHO, "--policy", "cli_policies:Asks")
     assert (code, err) == (1, f"error: the run in {folder} is finished: there is nothing to resume\n")
+
+
+def test_a_run_whose_steps_are_spent_goes_on_with_as_many_again(mmi: Mmi) -> None:
+    mmi("run", *ECHO, *KNOWS, "--max-steps", "3")  # never sends: nobody approves
+    folder = only_run(Path("runs"))
+    mmi("resume", str(folder), *ECHO, *KNOWS, "--max-steps", "2", "--policy", "random")
+    assert len(read_trajectory(folder).steps) == 5
+
+
+def forge(environment: str, options: dict[str, JsonValue]) -> None:
+    """Makes a folder that looks like a run."""
+    start = Start(
+        time="2026-01-01T00:00:00+00:00",
+        previous=hashlib.sha256(b"").hexdigest(),
+        run="theirs",
+        environment=environment,
+        options={"name": environment, **options},
+        instruction="",
+        seed=0,
+        policy="random",
+        tools=(ToolRecord(name="finish", description="", parameters={}, effect="observe"),),
+        limits={},
+    )
+    folder = Path("theirs") / environment
+    folder.mkdir(parents=True)
+    (folder / "trajectory.jsonl").write_bytes(sealed_line(start.model_dump(mode="json")) + b"\n")
+
+
+def test_a_run_of_anybody_runs_no_code_and_loosens_nothing(mmi: Mmi) -> None:
+    forge("subprocess:Popen", {"args": ["touch", "owned"]})
+    forge("gui/browser", {"input_effect": "observe"})
+    code, _, err = mmi("resume", "theirs/subprocess:Popen")
+    assert (code, "would run code of its own: if you know it, say --env subprocess:Popen" in err) == (1, True)
+    code, _, err = mmi("resume", "theirs/subprocess:Popen", "--env", "subprocess:Popen")
+    assert (code, "with the option 'args'" in err) == (1, True)
+    code, _, err = mmi("resume", "theirs/gui/browser")
+    assert (code, "with the option 'input_effect'" in err) == (1, True)
+    assert not Path("owned").exists()
+
+
+def test_a_run_of_a_policy_of_ones_own_names_it_again(mmi: Mmi) -> None:
+    mmi("run", *ECHO, "--policy", "cli_policies:Asks")
+    folder = only_run(Path("runs"))
+    code, _, err = mmi("resume", str(folder), *ECHO)
+    assert (code, "if you know it, say --policy cli_policies:Asks" in err) == (1, True)
+    code, _, err = mmi("resume", str(folder), "--env", "gui/browser", "--policy", "random")
+    assert (code, "not in 'gui/browser'" in err) == (1, True)
+
+
+def test_an_answer_wants_a_question(mmi: Mmi) -> None:
+    mmi("run", *ECHO, *KNOWS, "--max-steps", "1")
+    code, _, err = mmi("resume", str(only_run(Path("runs"))), *ECHO, *KNOWS, "--answer", "kiwi")
+    assert (code, "asked nothing" in err) == (1, True)
+
+
+def test_a_page_never_takes_the_place_of_the_recording(mmi: Mmi) -> None:
+    mmi("run", *ECHO, *KNOWS, "--approve", "send")
+    recording = only_run(Path("runs")) / "trajectory.jsonl"
+    before = recording.read_bytes()
+    for _ in range(2):
+        assert mmi("view", str(recording.parent), "--out", str(recording.with_name("shown.html"))).code == 0
+    code, _, err = mmi("view", str(recording.parent), "--out", str(recording))
+    assert (code, "is a part of the run" in err, recording.read_bytes()) == (1, True, before)
 
 
 def test_a_run_of_somebody_without_a_name_goes_on_with_whoever_is_named(mmi: Mmi) -> None:
     mmi("run", *ECHO, "--policy", "cli_policies:AsksAsAnExpert")
     folder = only_run(Path("runs"))
-    code, _, err = mmi("resume", str(folder))
+    code, _, err = mmi("resume", str(folder), *ECHO)
     assert (code, "was recorded with 'expert'" in err, "--policy small" in err) == (1, True, True)
-    code, out, _ = mmi("resume", str(folder), "--policy", "cli_policies:Asks", "--answer", "kiwi")
+    code, out, _ = mmi("resume", str(folder), *ECHO, "--policy", "cli_policies:Asks", "--answer", "kiwi")
     assert (code, "thanks" in out) == (0, True)
 
 
@@ -91,6 +157,11 @@ def test_a_run_of_somebody_without_a_name_goes_on_with_whoever_is_named(mmi: Mmi
         (("run", *ECHO, "--policy", "pathlib:Path"), "has no `decide`: it is no policy"),
         (("run", *ECHO, *KNOWS, "--at", "example.org"), "has no option --at"),
         (("run", *ECHO, *KNOWS, "--approve", "send mail"), "'send mail' is no tool's name"),
+        (("run", *ECHO, *KNOWS, "--approve", "ask,send"), "ask and deny stand alone"),
+        (("run", *ECHO, "--policy", "tiny@/tmp/[/b]"), "/tmp/[/b]"),
+        (("run", "  ", *ECHO, *KNOWS), "the task is empty"),
+        (("run", "x", "--env", "gui/browser:foo", *KNOWS), "'gui/browser:foo': this environment has no tasks"),
+        (("run", "--env", "os:getcwd", *KNOWS), "'os:getcwd' makes a str, which has no `reset`: it is no environment"),
         (("run", *ECHO, *KNOWS, "--runs-dir", "/proc/no"), "cannot write runs to /proc/no"),
         (("run", "--env", "mmi_agent.testing:EchoEnvironment:pizza", *KNOWS), "unknown word 'pizza'"),
         (("resume", "nowhere"), "there is no run in nowhere: expected the file nowhere/trajectory.jsonl"),

@@ -175,7 +175,7 @@ def picture(width_px: int = 200, height_px: int = 100) -> Picture:
 def intent(call: ToolCall, target: Element | None = None) -> Intent:
     return Intent.model_validate(
         {
-            "time": "",
+            "time": "2026-01-01T00:00:00+00:00",
             "previous": "",
             "step": 0,
             "observation": {},
