@@ -369,6 +369,8 @@ def test_a_page_too_large_to_be_read_in_time_is_still_seen(site: Site, browse: B
 def test_what_the_user_gave_is_checked_first(site: Site):
     with pytest.raises(ConfigError, match="no address"):
         BrowserEnvironment(address="ftp://example.org")
+    with pytest.raises(ConfigError, match="names no host"):
+        BrowserEnvironment(address="")
     with pytest.raises(ConfigError, match="1 to 8192 px"):
         BrowserEnvironment(width_px=0)
     with pytest.raises(ConfigError, match="--at ADDRESS"):

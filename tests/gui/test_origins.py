@@ -4,7 +4,7 @@ from mmi_gui.origins import AllowList, Origin
 from mmi_agent.errors import ConfigError
 
 ALLOWED = AllowList.of(
-    ["https://example.org/deep/page", "http://127.0.0.1:8000", "https://*.example.net", "bücher.example"]
+    ["https://example.org/deep/page", "http://127.0.0.1:8000", "https://*.example.net", "xn--bcher-kva.example"]
 )
 
 
@@ -80,7 +80,30 @@ def test_only_what_is_surely_allowed_escapes_suspicion():
         assert suspects.match(address)
 
 
-@pytest.mark.parametrize("text", ["ftp://example.org", "https://", "http://a:b", "https://exa mple\0.org:99999"])
+@pytest.mark.parametrize("text", ["ftp://example.org", "", "https://", "http://a:b", "https://exa mple\0.org:99999"])
 def test_what_is_no_address_is_refused(text: str):
     with pytest.raises(ConfigError):
         Origin.parse(text)
+
+
+def test_a_mistyped_folder_does_not_allow_the_one_around_it(tmp_path):
+    (tmp_path / "page.html").write_text("")
+    for mistyped in ("typo/", "typo", "page.html/"):
+        with pytest.raises(ConfigError, match="does not exist"):
+            Origin.parse(f"{tmp_path.as_uri()}/{mistyped}")
+    with pytest.raises(ConfigError, match="three slashes"):
+        Origin.parse("file://tmp/")
+    assert Origin.parse(f"{tmp_path.as_uri()}/page.html?a#b").host == str(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["*", "https://*", "*.", "ex*mple.org", "*.*.org", "https://example.*"])
+def test_a_wildcard_that_would_match_nothing_is_refused(text: str):
+    with pytest.raises(ConfigError, match="as in"):
+        Origin.parse(text)
+
+
+def test_a_host_beyond_ascii_is_refused_before_two_ways_of_writing_it_allow_another():
+    for text in ("https://straße.de", "*.bücher.example"):
+        with pytest.raises(ConfigError, match="xn--"):
+            Origin.parse(text)
+    assert not AllowList.of(["strasse.de"]).permits("https://straße.de/")

@@ -23,7 +23,7 @@ class BrowserEnvironment(WebEnvironment):
     Args:
         address: Where an episode begins; None for an empty page. "example.org" means https.
         allow: Further origins that may be reached; "https://*.example.org" for all hosts below one,
-            "file:///folder/" for the files in it.
+            "file:///folder/" for the files in it. A host beyond ASCII is written as browsers send it (xn--...).
         width_px: Width of the viewport in CSS pixels.
         height_px: Height of the viewport in CSS pixels.
         pixel_ratio: Pixels of the picture per CSS pixel.
@@ -47,7 +47,7 @@ class BrowserEnvironment(WebEnvironment):
         pixel_ratio: float = 1,
         input_effect: Effect | None = None,
     ) -> None:
-        self._allowed = AllowList.of([*([address] if address else []), *allow])
+        self._allowed = AllowList.of([*([] if address is None else [address]), *allow])
         effect = input_effect or ("reversible" if self._allowed.is_local else "consequential")
         super().__init__(width_px=width_px, height_px=height_px, pixel_ratio=pixel_ratio, input_effect=effect)
         self._address = address if address is None or "://" in address else f"https://{address}"

@@ -3,6 +3,7 @@
 Only says yes or no. `gate` keeps the network to it, `tabs` keeps the pages to it.
 """
 
+import os
 import re
 from collections.abc import Iterable
 from contextlib import suppress
@@ -44,17 +45,20 @@ class Origin:
         """Reads an origin or any address within it; a bare host means https.
 
         Raises:
-            ConfigError: If it is neither http, https nor a file.
+            ConfigError: If it is neither http, https nor a file that exists, or stands for no host that there can be.
         """
         parts = _split(text if "://" in text else f"https://{text}")
         if parts is None or parts.scheme not in ("http", "https", "file"):
             raise ConfigError(f"{text!r} is no address: expected http://host, https://host or file:///folder/")
         if parts.scheme == "file":
-            path = Path(unquote(parts.path))
-            return cls("file", str((path if path.is_dir() else path.parent).resolve()))
+            return cls("file", str(_folder(parts, text)))
         host, port = _host_and_port(parts)
+        if not (parts.hostname or "").isascii():
+            raise ConfigError(f"{text!r} has a host beyond ASCII: write it as browsers send it, with xn-- in front")
         if not host:
             raise ConfigError(f"{text!r} names no host")
+        if "*" in host.removeprefix("*."):
+            raise ConfigError(f"{text!r} has a * that stands for nothing: expected one in front, as in *.example.org")
         return cls(parts.scheme, host, port)
 
     def holds(self, other: "Origin") -> bool:
@@ -88,13 +92,21 @@ def _split(address: str) -> SplitResult | None:
     return parts
 
 
+def _folder(parts: SplitResult, text: str) -> Path:
+    """The folder that the address of a file allows: a mistyped one must not allow the folder around it."""
+    if parts.netloc not in ("", "localhost"):
+        raise ConfigError(f"{text!r} names the host {parts.netloc!r}: expected three slashes, as in file:///folder/")
+    written = unquote(parts.path)
+    path = Path(written)
+    if not os.path.exists(path) or (written.endswith("/") and not path.is_dir()):
+        raise ConfigError(f"{text!r} does not exist: expected a folder, or a file in the folder that is meant")
+    return (path if path.is_dir() else path.parent).resolve()
+
+
 def _host_and_port(parts: SplitResult) -> tuple[str, int]:
+    """The host in lower case, empty where it is not in ASCII, as every host is that a browser asks for."""
     host = (parts.hostname or "").rstrip(".")
-    try:
-        host = host if host.isascii() else host.encode("idna").decode()
-    except UnicodeError:
-        host = ""
-    return host, parts.port or _PORTS[parts.scheme]
+    return host if host.isascii() else "", parts.port or _PORTS[parts.scheme]
 
 
 def origin_of(address: str) -> Origin | None:
