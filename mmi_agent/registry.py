@@ -8,7 +8,7 @@ class is named by its import path instead: "my_package.module:MyEnvironment", or
 from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from inspect import signature
+from inspect import Parameter, signature
 from typing import Any, cast
 
 from mmi_agent.environment import Environment
@@ -43,13 +43,15 @@ def environment_class(name: str) -> tuple[Callable[..., Environment], str | None
         The class, and the task part of the name (None where there is none).
 
     Raises:
-        UnknownNameError: If nothing has that name; offers the nearest.
+        UnknownNameError: If nothing has that name, or no task stands where one is announced; offers the nearest.
         MissingDependencyError: If its package lacks an extra.
     """
     registered = _registered()
-    family, colon, task = name.partition(":")
+    family, _, task = name.partition(":")
+    if name.endswith(":"):
+        raise UnknownNameError(f"{name!r} names no task after its colon: say {name}TASK, or {name[:-1]}")
     if point := registered.get(family):
-        return _load(point.value, family), task if colon else None
+        return _load(point.value, family), task or None
     if ":" in name and "/" not in name:
         path, _, task = name.rpartition(":") if name.count(":") > 1 else (name, "", "")
         return _load(path, name), task or None
@@ -76,13 +78,14 @@ def make_environment(name: str, **options: Any) -> Environment:
         options: Passed to the class; the task part of the name is passed as `task_id`.
 
     Raises:
-        UnknownNameError: If nothing has that name; offers the nearest.
-        MissingDependencyError: If its package lacks an extra.
-        ConfigError: If it has no tasks, or is no environment.
+        UnknownNameError: As `environment_class` does, and if a task is named of an environment that has none.
+        MissingDependencyError: As `environment_class` does.
+        ConfigError: If what is made is no environment.
     """
     build, task = environment_class(name)
-    if task is not None and "task_id" not in signature(build).parameters:
-        raise ConfigError(f"{name!r}: this environment has no tasks of its own, you say what is to be done")
+    accepted = signature(build).parameters.values()
+    if task is not None and not any(e.name == "task_id" or e.kind is Parameter.VAR_KEYWORD for e in accepted):
+        raise UnknownNameError(f"unknown environment {name!r}: {name.removesuffix(f':{task}')} has no tasks of its own")
     environment = build(**({} if task is None else {"task_id": task}), **options)
     if not callable(getattr(environment, "reset", None)):
         raise ConfigError(f"{name!r} makes a {type(environment).__name__}, which has no `reset`: it is no environment")

@@ -152,6 +152,9 @@ def test_a_run_of_somebody_without_a_name_goes_on_with_whoever_is_named(mmi: Mmi
     ("arguments", "told"),
     [
         (("run", "--env", "gui/brwser"), "unknown environment 'gui/brwser'"),
+        (("run", "--env", "gui/miniwob:"), "'gui/miniwob:' names no task after its colon"),
+        (("run", "--env", "gui/browser:foo", "look", *KNOWS), "'gui/browser:foo': gui/browser has no tasks of its own"),
+        (("run", "--at", "", "look", *KNOWS), "'' names no host"),
         (("run", *ECHO, "--policy", "smal"), "unknown policy 'smal': did you mean 'small'"),
         (("run", *ECHO, "--policy", "nowhere:Policy"), "there is no module 'nowhere'"),
         (("run", *ECHO, "--policy", "pathlib:Path"), "has no `decide`: it is no policy"),
