@@ -267,6 +267,32 @@ def test_dialogs_are_told_and_answered(site: Site, browse: Browse):
     assert "dismissed" in browser.click("Ask").text, "one answer is for one dialog"
 
 
+def test_an_answer_is_for_the_page_and_the_act_that_it_was_given_for(site: Site, browse: Browse):
+    site.pages["/pay"] = "<script>confirm('at once?')</script><button onclick=\"confirm('PAY 999?')\">Pay</button>"
+    site.pages["/other"] = "<script>setTimeout(() => confirm('other?'), 50)</script>"
+    page = """<button>Nothing</button> <button onclick="alert('hi'); confirm('delete all?')">Both</button>
+        <button onclick="window.open('/other')">Other tab</button>
+        <button onclick="location='#on'">Further</button>
+        <script>addEventListener('hashchange', () => confirm('on?'))</script>"""
+    browser = browse(site, page)
+    browser.do("accept_dialog")
+    browser.do("wait", seconds=0.1)
+    assert "'delete all?' and was accepted" in browser.click("Both").text, "an alert asks nothing"
+    browser.do("accept_dialog")
+    assert "'on?' and was accepted" in browser.click("Further").text, "it is the same page"
+    browser.do("accept_dialog")
+    browser.click("Nothing")
+    assert "'delete all?' and was dismissed" in browser.click("Both").text
+    browser.do("accept_dialog")
+    assert "'at once?' and was dismissed" in browser.do("open_address", address=f"{site.origin}/pay").text
+    assert "'PAY 999?' and was dismissed" in browser.click("Pay").text
+    browser.do("go_back")
+    browser.do("accept_dialog")
+    browser.click("Other tab")
+    browser.do("wait", seconds=0.3)
+    assert "'other?' and was dismissed" in browser.told
+
+
 def test_downloads_are_stopped(site: Site, browse: Browse):
     site.pages["/file"] = (200, {"Content-Disposition": "attachment; filename=evil.sh"}, "#!")
     browser = browse(site, '<a href="/file">Get</a>')

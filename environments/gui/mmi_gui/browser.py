@@ -51,7 +51,7 @@ class BrowserEnvironment(WebEnvironment):
         effect = input_effect or ("reversible" if self._allowed.is_local else "consequential")
         super().__init__(width_px=width_px, height_px=height_px, pixel_ratio=pixel_ratio, input_effect=effect)
         self._address = address if address is None or "://" in address else f"https://{address}"
-        self._tools = (*self._tools, *browsing_tools(self._perform))
+        self._tools = (*self._tools, *browsing_tools(self._perform, self._act))
 
     def reset(self, task: str | None = None, *, seed: int = 0, pictures: PictureStore) -> Observation:
         """Opens the address in an empty profile; pages know nothing of seeds.

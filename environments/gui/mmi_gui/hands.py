@@ -151,9 +151,9 @@ class Hands:
         return f"went back to {await self._tabs.go_back()}"
 
     async def accept_next_dialog(self, text: str) -> str:
-        """Has the next dialog accepted."""
-        self._tabs.next_answer = DialogAnswer(text)
-        return "the next dialog will be accepted"
+        """Has the next question of this page accepted, up to the end of what is done next."""
+        self._tabs.next_answer = DialogAnswer(self._tabs.page, self._tabs.page.url, text)
+        return "if the next action has this page open a dialog, it will be accepted"
 
     async def _find(self, target: Target, *, must_be_hit: bool = True) -> _Spot:
         if not isinstance(target, int):

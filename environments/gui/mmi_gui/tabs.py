@@ -35,9 +35,21 @@ _TICK = """new Promise(done => {
 
 @dataclass(frozen=True)
 class DialogAnswer:
-    """How the next dialog is answered: accepted, with this text if it asks for one."""
+    """Accepts the next question of a page.
 
+    Attributes:
+        page: The page that it was given for.
+        address: Where that page was then; another one in its place is not answered.
+        text: What is answered if the question asks for a text.
+    """
+
+    page: Page
+    address: str
     text: str = ""
+
+    def holds_for(self, page: Page | None) -> bool:
+        """Whether it was given for that page."""
+        return page is self.page and _without_fragment(self.page.url) == _without_fragment(self.address)
 
 
 class Tabs:
@@ -45,7 +57,7 @@ class Tabs:
 
     Attributes:
         page: The page that is looked at and acted on.
-        next_answer: Accepts the next dialog; without it, questions are dismissed.
+        next_answer: Accepts the next question of the page that it was given for; without it, questions are dismissed.
         address: The address of the last page that could be looked at.
     """
 
@@ -255,13 +267,18 @@ class Tabs:
         self._crashed.add(page)
 
     async def _on_dialog(self, dialog: Dialog) -> None:
-        answer, self.next_answer = self.next_answer, None
-        accepted = dialog.type == "alert" or answer is not None
-        how = "" if dialog.type == "alert" else " and was accepted" if accepted else " and was dismissed"
-        said = f": {dialog.message[:300]!r}" if dialog.message else ""
+        said = f"a dialog ({dialog.type}) appeared" + (f": {dialog.message[:300]!r}" if dialog.message else "")
         with contextlib.suppress(Error):
-            await (dialog.accept(answer.text if answer else "") if accepted else dialog.dismiss())
-        self.tell(f"a dialog ({dialog.type}) appeared{said}{how}")
+            if dialog.type == "alert":
+                await dialog.accept()
+            elif (answer := self.next_answer) is not None and answer.holds_for(dialog.page):
+                self.next_answer = None
+                said += " and was accepted"
+                await dialog.accept(answer.text)
+            else:
+                said += " and was dismissed"
+                await dialog.dismiss()
+        self.tell(said)
 
     def _on_download(self, download: Download) -> None:
         self.tell(f"a download was stopped: {download.suggested_filename[:100]!r}")
@@ -290,6 +307,10 @@ class Tabs:
     def tell(self, news: str) -> None:
         """Adds to what `take_news` returns."""
         self._news.append(news)
+
+
+def _without_fragment(address: str) -> str:
+    return address.partition("#")[0]
 
 
 def _first_line(error: Error) -> str:

@@ -93,11 +93,12 @@ class _AcceptDialog(_Arguments):
     text: str = Field(default="", max_length=400, description="What is answered if it asks for a text.")
 
 
-def input_tools(perform: Perform, effect: Effect) -> tuple[FunctionTool, ...]:
+def input_tools(perform: Perform, act: Perform, effect: Effect) -> tuple[FunctionTool, ...]:
     """The tools that act on the page that is open.
 
     Args:
-        perform: Runs them.
+        perform: Runs those that merely look.
+        act: Runs those that are input.
         effect: What input can do to the world behind the page.
     """
     return (
@@ -105,7 +106,7 @@ def input_tools(perform: Perform, effect: Effect) -> tuple[FunctionTool, ...]:
             name="click",
             description="Click on an element, or choose an option of a list.",
             args_schema=_Element,
-            run=lambda a: perform(lambda hands: hands.click(a.mark)),
+            run=lambda a: act(lambda hands: hands.click(a.mark)),
             effect=effect,
             told="clicked {mark}",
         ),
@@ -113,7 +114,7 @@ def input_tools(perform: Perform, effect: Effect) -> tuple[FunctionTool, ...]:
             name="type_text",
             description="Type a text into a field, in place of what it holds; into a list, to choose that option.",
             args_schema=_TypeText,
-            run=lambda a: perform(lambda hands: hands.type(a.text, a.mark, press_enter=a.press_enter)),
+            run=lambda a: act(lambda hands: hands.type(a.text, a.mark, press_enter=a.press_enter)),
             effect=effect,
             told='typed "{text}" into {mark}',
         ),
@@ -121,42 +122,42 @@ def input_tools(perform: Perform, effect: Effect) -> tuple[FunctionTool, ...]:
             name="double_click",
             description="Double-click on an element.",
             args_schema=_Element,
-            run=lambda a: perform(lambda hands: hands.click(a.mark, count=2)),
+            run=lambda a: act(lambda hands: hands.click(a.mark, count=2)),
             effect=effect,
         ),
         FunctionTool(
             name="click_at",
             description="Click on a point of the picture.",
             args_schema=_ClickAt,
-            run=lambda a: perform(lambda hands: hands.click((a.x, a.y), count=a.count)),
+            run=lambda a: act(lambda hands: hands.click((a.x, a.y), count=a.count)),
             effect=effect,
         ),
         FunctionTool(
             name="type_focused",
             description="Type a text where the cursor is.",
             args_schema=_TypeFocused,
-            run=lambda a: perform(lambda hands: hands.type(a.text, None, press_enter=a.press_enter)),
+            run=lambda a: act(lambda hands: hands.type(a.text, None, press_enter=a.press_enter)),
             effect=effect,
         ),
         FunctionTool(
             name="press_keys",
             description="Press keys, one after the other.",
             args_schema=_PressKeys,
-            run=lambda a: perform(lambda hands: hands.press(a.keys, times=a.times)),
+            run=lambda a: act(lambda hands: hands.press(a.keys, times=a.times)),
             effect=effect,
         ),
         FunctionTool(
             name="drag",
             description="Drag one element onto another.",
             args_schema=_Drag,
-            run=lambda a: perform(lambda hands: hands.drag(a.from_mark, a.to_mark)),
+            run=lambda a: act(lambda hands: hands.drag(a.from_mark, a.to_mark)),
             effect=effect,
         ),
         FunctionTool(
             name="drag_at",
             description="Drag from one point of the picture to another.",
             args_schema=_DragAt,
-            run=lambda a: perform(lambda hands: hands.drag((a.from_x, a.from_y), (a.to_x, a.to_y))),
+            run=lambda a: act(lambda hands: hands.drag((a.from_x, a.from_y), (a.to_x, a.to_y))),
             effect=effect,
         ),
         FunctionTool(
@@ -176,21 +177,26 @@ def input_tools(perform: Perform, effect: Effect) -> tuple[FunctionTool, ...]:
     )
 
 
-def browsing_tools(perform: Perform) -> tuple[FunctionTool, ...]:
-    """The tools that lead to other pages, within the allow-list, and that agree to what a page asks."""
+def browsing_tools(perform: Perform, act: Perform) -> tuple[FunctionTool, ...]:
+    """The tools that lead to other pages, within the allow-list, and that agree to what a page asks.
+
+    Args:
+        perform: Runs the one that agrees.
+        act: Runs those that lead away.
+    """
     return (
         FunctionTool(
             name="open_address",
             description="Open an address.",
             args_schema=_OpenAddress,
-            run=lambda a: perform(lambda hands: hands.open(a.address)),
+            run=lambda a: act(lambda hands: hands.open(a.address)),
             effect="reversible",
         ),
         FunctionTool(
             name="go_back",
             description="Go back to the page before.",
             args_schema=NoArguments,
-            run=lambda _: perform(lambda hands: hands.go_back()),
+            run=lambda _: act(lambda hands: hands.go_back()),
             effect="reversible",
         ),
         FunctionTool(

@@ -48,7 +48,7 @@ class WebEnvironment:
         if not (1 <= width_px <= 8192 and 1 <= height_px <= 8192):
             raise ConfigError(f"a window has 1 to 8192 px a side, not {width_px} x {height_px}")
         self._view = Transform(width_px=width_px, height_px=height_px, pixel_ratio=pixel_ratio)
-        self._tools: tuple[Tool, ...] = input_tools(self._perform, input_effect)
+        self._tools: tuple[Tool, ...] = input_tools(self._perform, self._act, input_effect)
         self._instruction = ""
         self._chromium: Chromium | None = None
         self._tabs: Tabs | None = None
@@ -151,6 +151,14 @@ class WebEnvironment:
             self._mend()
         news = self._tabs.take_news()
         return outcome.model_copy(update={"text": "; ".join(filter(None, (outcome.text, *news)))})
+
+    def _act(self, deed: Callable[[Hands], Coroutine[Any, Any, str]]) -> Outcome:
+        """Performs what ends the wait for a dialog: an answer is for the next input or navigation and no later one."""
+        try:
+            return self._perform(deed)
+        finally:
+            if self._tabs is not None:
+                self._tabs.next_answer = None
 
     def _mend(self) -> None:
         assert self._tabs is not None
