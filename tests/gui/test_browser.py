@@ -383,6 +383,19 @@ def test_thousands_of_elements_are_cut_to_what_a_policy_can_read(site: Site, bro
     assert "more below" in browser.seen.text
 
 
+def test_a_page_may_nest_deeper_than_python_calls(site: Site, browse: Browse):
+    browser = browse(
+        site,
+        """<div id=b style="cursor:pointer"></div><label id=l><input aria-label=Field></label><script>
+        for (const start of [b, l]) {
+          let inner = start;
+          for (let i = 0; i < 1500; i++) inner = inner.appendChild(document.createElement('div'));
+          inner.innerHTML = 'Deep <i>down</i> there'
+        }</script>""",
+    )
+    assert [name for _, name in listed(browser)] == ["Deep down there", "Field"]
+
+
 def test_a_page_too_large_to_be_read_in_time_is_still_seen(site: Site, browse: Browse, monkeypatch: pytest.MonkeyPatch):
     browser = browse(site, "".join(f"<a href='#{i}'>l{i}</a> " for i in range(3000)))
     monkeypatch.setattr("mmi_gui.web._LOOK_TIMEOUT_S", 0.05)

@@ -182,9 +182,11 @@ def _closed_options(select: Node) -> list[Node]:
 
 
 def _descendants(node: Node) -> Iterator[Node]:
-    for child in node.children:
-        yield child
-        yield from _descendants(child)
+    waiting = node.children[::-1]
+    while waiting:  # no recursion: a page may nest deeper than Python calls
+        inner = waiting.pop()
+        yield inner
+        waiting += reversed(inner.children)
 
 
 def _can_be_hit(node: Node, box: Rect, covers: Sequence[Node]) -> bool:

@@ -124,12 +124,14 @@ class Node:
 
     def texts(self) -> Iterator["Node"]:
         """The text nodes in it that are laid out, in order."""
-        if self.tag == "#text":
-            if self.box is not None and self.text.strip():
-                yield self
-        elif self.tag not in _NO_TEXT:
-            for child in self.children:
-                yield from child.texts()
+        waiting: list[Node] = [self]
+        while waiting:  # no recursion: a page may nest deeper than Python calls
+            node = waiting.pop()
+            if node.tag == "#text":
+                if node.box is not None and node.text.strip():
+                    yield node
+            elif node.tag not in _NO_TEXT:
+                waiting += reversed(node.children)
 
 
 @dataclass(frozen=True)
