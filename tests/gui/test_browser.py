@@ -151,6 +151,17 @@ def test_what_is_disabled_is_not_said_to_have_been_used(site: Site, browse: Brow
     assert "(textbox 'Name') is disabled" in browser.do("type_text", mark=browser.find("Name").mark, text="Ann").text
     assert "(textbox 'Notes') is disabled" in browser.click("Notes").text
     assert "clicked" in browser.click("More").text, "a link is no control of the form"
+    lists = browse(
+        site,
+        """<fieldset disabled><select><option>red<option>green</select></fieldset>
+        <select><optgroup disabled label=Old><option>1999</optgroup><option>2024<option>2025</select>
+        <select size=3><optgroup disabled label=Far><option>Mars</optgroup><option>Rome</select>""",
+        path="/lists",
+    )
+    for name in ("green", "1999"):
+        assert f"(option '{name}') cannot be chosen: it is disabled" in lists.click(name, "option").text
+    assert "(option 'Mars') is disabled" in lists.click("Mars", "option").text
+    assert "chose" in lists.click("2025", "option").text and "clicked" in lists.click("Rome", "option").text
     browser.click("Ready")
     assert "clicked" in browser.click("Agree").text and "Title: hit" in browser.seen.text
     assert "typed 'Ann'" in browser.do("type_text", mark=browser.find("Name").mark, text="Ann").text

@@ -18,13 +18,13 @@ CONTAINS = """function(other) {
 """Whether a node lies within this one, or around it; through open shadow roots."""
 
 IS_DISABLED = """function() {
-  return Boolean(this.closest && this.closest('button, input, select, textarea')?.matches(':disabled'));
+  return Boolean(this.closest && this.closest(':is(button, input, select, textarea, option, optgroup):disabled'));
 }"""
 """Whether it is, or lies in, a control that takes no input: a browser tells the page nothing of a click on it."""
 
 CHOOSE_OPTION = """function() {
   const list = this.closest('select');
-  if (this.disabled || list.disabled) return 'it is disabled';
+  if (this.matches(':disabled') || list.matches(':disabled')) return 'it is disabled';
   if (list.multiple) this.selected = !this.selected; else list.value = this.value, this.selected = true;
   list.dispatchEvent(new Event('input', {bubbles: true}));
   list.dispatchEvent(new Event('change', {bubbles: true}));
