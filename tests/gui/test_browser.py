@@ -197,6 +197,80 @@ def test_typing_replaces_appends_and_submits(site: Site, browse: Browse):
     assert browser.seen.elements[5].value == "Two"
 
 
+def test_a_new_line_in_a_text_presses_no_enter(site: Site, browse: Browse):
+    browser = browse(
+        site,
+        """<form onsubmit="document.title='sent'; return false"><input aria-label=line><textarea aria-label=area>
+        </textarea></form><div contenteditable aria-label=note>old</div>""",
+    )
+    line = browser.find("line").mark
+    for text, kept in (("x\ny", "x y"), ("x\r\ny", "x y"), ("x\n" + "y" * 300, "x " + "y" * 300)):
+        browser.do("type_text", mark=line, text=text)
+        assert browser.find("line").value == kept
+    browser.do("type_focused", text="!\n?")
+    assert browser.find("line").value.endswith("y! ?")
+    for name in ("area", "note"):
+        assert browser.do("type_text", mark=browser.find(name).mark, text="x\ny").status == "done"
+        assert browser.find(name).value == "x\ny"
+    assert "sent" not in browser.told
+    browser.do("type_text", mark=line, text="x\ny", press_enter=True)
+    assert "Title: sent" in browser.seen.text
+
+
+def test_a_field_that_takes_nothing_is_not_said_to_have_been_typed_into(site: Site, browse: Browse):
+    browser = browse(
+        site,
+        """<input type=number aria-label=count> <input type=number aria-label=full value=5>
+        <input readonly aria-label=code value=K7> <input type=date readonly aria-label=day value=2024-02-29>
+        <input aria-label=deaf value=old onkeydown="event.preventDefault()">
+        <div contenteditable aria-label=note onbeforeinput="event.preventDefault()">old</div>""",
+    )
+    for name, text, held in (("count", "abc", ""), ("full", "abc", ""), ("deaf", "new", "old"), ("note", "new", "old")):
+        outcome = browser.do("type_text", mark=browser.find(name).mark, text=text)
+        assert outcome.status == "failed" and f"took nothing of '{text}': it holds '{held}'" in outcome.text, name
+    for name, held in (("code", "K7"), ("day", "2024-02-29")):
+        outcome = browser.do("type_text", mark=browser.find(name).mark, text="2025-01-01")
+        assert outcome.status == "failed" and "is read-only" in outcome.text
+        assert browser.find(name).value == held
+    assert browser.do("type_text", mark=browser.find("count").mark, text="12").status == "done"
+
+
+def test_what_a_page_makes_of_a_text_is_its_own_affair(site: Site, browse: Browse):
+    browser = browse(
+        site,
+        """<input aria-label=card value="12 34" oninput="value = value.replace(/ /g, '').replace(/(..)(?=.)/g, '$1 ')">
+        <input aria-label=short maxlength=3 value=abc> <input aria-label=loud oninput="value = value.toUpperCase()">
+        <input aria-label=tag onkeydown="if (event.key == 'Enter') value = ''">
+        <input aria-label=digit maxlength=1 oninput="nextElementSibling.focus(); value = ''"><input aria-label=last>
+        <span tabindex=0 onfocus="this.outerHTML = '<input aria-label=cell>'; document.querySelector(
+          '[aria-label=cell]').focus()">Edit</span>
+        <input aria-label=gone oninput="location = '/next'">""",
+    )
+    site.pages["/next"] = "<h1>Next</h1>"
+    for name, text, held in (
+        ("card", "1234", "12 34"),
+        ("short", "abcd", "abc"),
+        ("loud", "hi", "HI"),
+        ("digit", "12", ""),
+    ):
+        assert browser.do("type_text", mark=browser.find(name).mark, text=text).status == "done", name
+        assert browser.find(name).value == held
+    assert browser.do("type_text", mark=browser.find("tag").mark, text="a", press_enter=True).status == "done"
+    assert browser.do("type_text", mark=browser.find("Edit").mark, text="kiwi").status == "done"
+    assert browser.find("cell").value == "kiwi"
+    assert browser.do("type_text", mark=browser.find("gone").mark, text="a").status == "done"
+    assert browser.find("Next")
+
+
+def test_typing_replaces_also_in_a_frame_of_another_origin(site: Site, elsewhere: Site, browse: Browse):
+    elsewhere.pages["/form"] = "<input aria-label=inner value=old><input type=number aria-label=count>"
+    browser = browse(site, f'<iframe src="{elsewhere.origin}/form"></iframe>', allow=[elsewhere.origin])
+    for text in ("new", ""):
+        assert browser.do("type_text", mark=browser.find("inner").mark, text=text).text.endswith("(textbox 'inner')")
+        assert browser.find("inner").value == text
+    assert "took nothing of 'abc'" in browser.do("type_text", mark=browser.find("count").mark, text="abc").text
+
+
 def test_keys_double_clicks_drags_and_scrolls(site: Site, browse: Browse):
     browser = browse(
         site,

@@ -72,25 +72,54 @@ class Hands:
     async def type(self, text: str, mark: int | None, *, press_enter: bool) -> str:
         """Types a text: into an element in place of what it holds, else wherever the focus is."""
         text = clean_text(text)
-        where = "where the focus is"
-        if mark is not None:
-            spot = await self._find(mark)
-            where = f"into {spot.words}"
-            await self._expect_enabled(spot)
-            if spot.node is not None and spot.node.tag == "select":
-                return await self._choose_by_label(spot.node, text)
-            if spot.node is not None and spot.node.attributes.get("type", "").lower() in _FORMATTED:
-                return await self._set_value(spot.node, text, where)
-            await self._tabs.page.mouse.click(spot.x, spot.y)
-        keyboard = self._tabs.page.keyboard
-        if mark is not None and not await self._tabs.page.evaluate(scripts.SELECT_CONTENT):
+        if mark is None:
+            await self._write(text, press_enter=press_enter)
+            return _typed(text, "where the focus is", press_enter=press_enter)
+        spot = await self._find(mark)
+        assert spot.node is not None
+        await self._expect_enabled(spot)
+        where = f"into {spot.words}"
+        if spot.node.tag == "select":
+            return await self._choose_by_label(spot.node, text)
+        if await self._call(spot.node, scripts.IS_READ_ONLY):
+            raise ActionError(f"{spot.words} is read-only: no text can be typed into it")
+        if spot.node.attributes.get("type", "").lower() in _FORMATTED:
+            return await self._set_value(spot.node, text, where)
+        before = await self._call(spot.node, scripts.HELD)
+        await self._tabs.page.mouse.click(spot.x, spot.y)
+        if not await self._select_content():
             where += " (which is no text field)"
-        elif mark is not None and not text:
-            await keyboard.press("Delete")
-        await (keyboard.type(text) if len(text) <= _TYPED_SINGLY else keyboard.insert_text(text))
+        elif not text:
+            await self._tabs.page.keyboard.press("Delete")
+        await self._write(text, press_enter=press_enter)
+        if text.strip() and not press_enter:
+            await self._expect_taken(text, spot, before)
+        return _typed(text, where, press_enter=press_enter)
+
+    async def _select_content(self) -> bool:
+        """Selects all that the focused field holds; returns whether it can be one."""
+        is_field = await self._tabs.page.evaluate(scripts.SELECT_CONTENT)
+        if is_field is None:
+            await self._tabs.page.keyboard.press("ControlOrMeta+A")
+        return is_field is not False
+
+    async def _write(self, text: str, *, press_enter: bool) -> None:
+        """Types where the focus is. A new line in the text is no key: Enter would send the form before its end."""
+        keyboard = self._tabs.page.keyboard
+        singly = len(text) <= _TYPED_SINGLY and not {"\n", "\r"} & set(text)
+        await (keyboard.type(text) if singly else keyboard.insert_text(text))
         if press_enter:
             await keyboard.press("Enter")
-        return f"typed {text[:80]!r} {where}{' and pressed Enter' if press_enter else ''}"
+
+    async def _expect_taken(self, text: str, spot: _Spot, before: str | None) -> None:
+        """Sees to it that a field made something of a text; what it made of it is the page's own affair."""
+        assert spot.node is not None
+        try:
+            held = await self._call(spot.node, scripts.TAKEN)
+        except (ActionError, Error):
+            return  # the page went on by itself
+        if held == "" or (held is not None and held == before and not _alike(held, text)):
+            raise ActionError(f"{spot.words} took nothing of {text[:80]!r}: it holds {held[:80]!r}")
 
     async def press(self, keys: str, *, times: int = 1) -> str:
         """Presses keys one after the other, as often as is said: "Enter", "Control+A Delete"."""
@@ -297,6 +326,16 @@ class Hands:
 
 def _argument(value: Any) -> dict[str, Any]:
     return {"objectId": value["objectId"]} if isinstance(value, dict) else {"value": value}
+
+
+def _typed(text: str, where: str, *, press_enter: bool) -> str:
+    return f"typed {text[:80]!r} {where}{' and pressed Enter' if press_enter else ''}"
+
+
+def _alike(held: str, text: str) -> bool:
+    """Whether a field can hold this because that was typed: digits with what a mask adds, or the beginning of it."""
+    kept, typed = ("".join(filter(str.isalnum, each.casefold())) for each in (held, text))
+    return typed in kept or (kept != "" and kept in typed)
 
 
 def _area(quad: Sequence[float]) -> float:

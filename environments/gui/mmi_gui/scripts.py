@@ -4,11 +4,14 @@ __all__ = [
     "CHOOSE_OPTION",
     "CONTAINS",
     "FIRST_SCROLLABLE",
+    "HELD",
     "IS_DISABLED",
+    "IS_READ_ONLY",
     "OPTIONS",
     "SCROLLED",
     "SELECT_CONTENT",
     "SET_VALUE",
+    "TAKEN",
 ]
 
 CONTAINS = """function(other) {
@@ -21,6 +24,22 @@ IS_DISABLED = """function() {
   return Boolean(this.closest && this.closest(':is(button, input, select, textarea, option, optgroup):disabled'));
 }"""
 """Whether it is, or lies in, a control that takes no input: a browser tells the page nothing of a click on it."""
+
+IS_READ_ONLY = "function() { return this.readOnly === true; }"
+"""Whether it is a field that shows a text and takes none."""
+
+_HELD = """
+  const held = field => {
+    if (typeof field.select === 'function' && 'value' in field) return field.value;
+    return field.isContentEditable ? field.textContent || field.innerHTML : null;
+  };
+"""
+
+HELD = f"function() {{{_HELD} return held(this); }}"
+"""What a field holds; null if it is no field."""
+
+TAKEN = f"function() {{{_HELD} return this.getRootNode().activeElement === this ? held(this) : null; }}"
+"""What a field holds after something was typed into it; null where the keys went, or have led on, to something else."""
 
 CHOOSE_OPTION = """function() {
   const list = this.closest('select');
@@ -57,6 +76,7 @@ _DEEPEST = """
 
 SELECT_CONTENT = f"""(() => {{{_DEEPEST}
   if (!element) return false;
+  if (/^I?FRAME$/.test(element.tagName) && !element.contentDocument) return null;
   if (typeof element.select === 'function' && 'value' in element) {{
     if (element.readOnly || element.disabled) return false;
     element.select();
@@ -66,7 +86,7 @@ SELECT_CONTENT = f"""(() => {{{_DEEPEST}
   element.ownerDocument.getSelection().selectAllChildren(element);
   return true;
 }})()"""
-"""Selects all that the focused field holds; returns whether it is a field."""
+"""Selects all that the focused field holds; returns whether it is a field, null if a frame of another origin has it."""
 
 _UNDER = """
   const under = (x, y) => {
