@@ -186,7 +186,7 @@ class Hands:
 
     async def _find(self, target: Target, *, must_be_hit: bool = True) -> _Spot:
         if not isinstance(target, int):
-            x, y = self._view.to_device(*target)
+            x, y = self._view.to_viewport(*target)
             return _Spot(x, y, f"the point {target}", await self._node_at(x, y))
         element = self._element(target)
         assert self.sight is not None
@@ -258,7 +258,7 @@ class Hands:
         """The first element that lies in something that can be scrolled that way."""
         elements = self.sight.elements if self.sight is not None else ()
         centers = [
-            self._view.to_device((left + right) / 2, (top + bottom) / 2)
+            self._view.to_viewport((left + right) / 2, (top + bottom) / 2)
             for left, top, right, bottom in (e.box for e in elements)
         ]
         first = await self._tabs.page.evaluate(scripts.FIRST_SCROLLABLE, [centers, x_sign, y_sign])

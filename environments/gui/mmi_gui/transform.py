@@ -1,4 +1,4 @@
-"""From the picture that was shown to the pixels of the device, and back."""
+"""From the picture that was shown to the pixels of the page, and back."""
 
 from dataclasses import dataclass
 
@@ -10,21 +10,16 @@ __all__ = ["Transform"]
 
 @dataclass(frozen=True, kw_only=True)
 class Transform:
-    """Places a picture on a device.
+    """Places a picture on the viewport that it shows, perhaps scaled.
 
-    The picture shows a rectangle of the device (a crop, a window, a monitor with its origin), perhaps scaled. Inside
-    the program positions are 0..1000 of the picture: within 1 px on pictures up to 2000 px wide.
+    Inside the program positions are 0..1000 of the picture: within 1 px on pictures up to 2000 px wide.
 
     Attributes:
-        left_px: Left edge of the shown rectangle, in device units.
-        top_px: Top edge of the shown rectangle.
-        width_px: Width of the shown rectangle.
-        height_px: Height of the shown rectangle.
-        pixel_ratio: Physical pixels per device unit (a browser's CSS pixel, a scaled monitor's point).
+        width_px: Width of the viewport, in CSS pixels.
+        height_px: Height of the viewport, in CSS pixels.
+        pixel_ratio: Pixels of the picture per CSS pixel.
     """
 
-    left_px: float = 0
-    top_px: float = 0
     width_px: float
     height_px: float
     pixel_ratio: float = 1
@@ -33,31 +28,16 @@ class Transform:
         if min(self.width_px, self.height_px, self.pixel_ratio) <= 0:
             raise ConfigError(f"a picture has a size and a pixel ratio above 0, not {self!r}")
 
-    def to_device(self, x: float, y: float) -> tuple[float, float]:
-        """Device units of a point given as 0..1000 of the picture; never outside of the shown rectangle."""
-        return (
-            self.left_px + _inside(x * self.width_px / 1000, self.width_px),
-            self.top_px + _inside(y * self.height_px / 1000, self.height_px),
-        )
+    def to_viewport(self, x: float, y: float) -> tuple[float, float]:
+        """CSS pixels of a point given as 0..1000 of the picture; never outside of the viewport."""
+        return _inside(x * self.width_px / 1000, self.width_px), _inside(y * self.height_px / 1000, self.height_px)
 
     def to_picture(self, x_px: float, y_px: float) -> tuple[int, int]:
-        """0..1000 of the picture for a point in device units; a point outside of it is moved to its edge."""
-        return (
-            _thousandths(x_px - self.left_px, self.width_px),
-            _thousandths(y_px - self.top_px, self.height_px),
-        )
-
-    def to_physical(self, x: float, y: float) -> tuple[int, int]:
-        """Physical pixels of a point given as 0..1000 of the picture."""
-        x_px, y_px = self.to_device(x, y)
-        return round(x_px * self.pixel_ratio), round(y_px * self.pixel_ratio)
-
-    def from_physical(self, x_px: float, y_px: float) -> tuple[int, int]:
-        """0..1000 of the picture for a point in physical pixels."""
-        return self.to_picture(x_px / self.pixel_ratio, y_px / self.pixel_ratio)
+        """0..1000 of the picture for a point in CSS pixels; a point outside of it is moved to its edge."""
+        return _thousandths(x_px, self.width_px), _thousandths(y_px, self.height_px)
 
     def box(self, left_px: float, top_px: float, right_px: float, bottom_px: float) -> Box:
-        """0..1000 of the picture for a rectangle in device units, clipped to the picture."""
+        """0..1000 of the picture for a rectangle in CSS pixels, clipped to the picture."""
         return *self.to_picture(left_px, top_px), *self.to_picture(right_px, bottom_px)
 
 
