@@ -163,7 +163,6 @@ def test_a_run_of_somebody_without_a_name_goes_on_with_whoever_is_named(mmi: Mmi
         (("run", *ECHO, *KNOWS, "--approve", "ask,send"), "ask and deny stand alone"),
         (("run", *ECHO, "--policy", "tiny@/tmp/[/b]"), "/tmp/[/b]"),
         (("run", "  ", *ECHO, *KNOWS), "the task is empty"),
-        (("run", "x", "--env", "gui/browser:foo", *KNOWS), "'gui/browser:foo': this environment has no tasks"),
         (("run", "--env", "os:getcwd", *KNOWS), "'os:getcwd' makes a str, which has no `reset`: it is no environment"),
         (("run", *ECHO, *KNOWS, "--runs-dir", "/proc/no"), "cannot write runs to /proc/no"),
         (("run", "--env", "mmi_agent.testing:EchoEnvironment:pizza", *KNOWS), "unknown word 'pizza'"),

@@ -195,6 +195,9 @@ def test_typing_replaces_appends_and_submits(site: Site, browse: Browse):
     assert "Click on one of its options" in browser.do("click", mark=chosen.mark).text
     browser.click("Two", "option")
     assert browser.seen.elements[5].value == "Two"
+    option = browser.find("Two", "option").mark
+    assert "closed list" in browser.do("type_text", mark=option, text="x").text
+    assert "closed list" in browser.do("drag", from_mark=option, to_mark=1).text
 
 
 def test_a_new_line_in_a_text_presses_no_enter(site: Site, browse: Browse):

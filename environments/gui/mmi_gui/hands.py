@@ -58,7 +58,7 @@ class Hands:
 
     async def click(self, target: Target, *, count: int = 1) -> str:
         """Clicks, or chooses an option of a list."""
-        spot = await self._find(target)
+        spot = await self._find(target, chooses=True)
         if spot.option:
             return await self._choose(spot.node, spot.words)
         await self._expect_enabled(spot)
@@ -184,7 +184,7 @@ class Hands:
         self._tabs.next_answer = DialogAnswer(self._tabs.page, self._tabs.page.url, text)
         return "if the next action has this page open a dialog, it will be accepted"
 
-    async def _find(self, target: Target, *, must_be_hit: bool = True) -> _Spot:
+    async def _find(self, target: Target, *, must_be_hit: bool = True, chooses: bool = False) -> _Spot:
         if not isinstance(target, int):
             x, y = self._view.to_viewport(*target)
             return _Spot(x, y, f"the point {target}", await self._node_at(x, y))
@@ -193,6 +193,8 @@ class Hands:
         candidate = self.sight.marked[target]
         words = _words(element)
         if candidate.kind == "option":
+            if not chooses:
+                raise ActionError(f"{words} is an option of a closed list, which can only be clicked")
             return _Spot(0, 0, words, candidate.node, option=True)
         x, y = await self._place_of(candidate.node, words, must_be_hit=must_be_hit)
         return _Spot(x, y, words, candidate.node)
