@@ -378,7 +378,8 @@ def _print_items(items: "Sequence[MemoryItem]", json: bool) -> None:
         if json:
             print(item.model_dump_json())
         else:
-            print(f"{item.id:34.34} {item.time:.16} {item.kind:7} {item.trust:6} {shortened(item.text, 80)}")
+            named = f"{_beginning(item.id, 34):34} {_beginning(item.time, 16)}"
+            print(f"{named} {item.kind:7} {item.trust:6} {shortened(item.text, 80)}")
 
 
 def _print_recalled(found: "Sequence[Recalled]", json: bool) -> None:
@@ -390,4 +391,10 @@ def _print_recalled(found: "Sequence[Recalled]", json: bool) -> None:
         else:
             alike = f"text {text:.2f}" if text is not None else "text -"
             alike += f", picture {picture:.2f}" if picture is not None else ""
-            print(f"{each.score:.3f} ({alike}) {each.item.kind} {each.item.id:.34} {shortened(each.item.text, 80)}")
+            named = f"{each.item.kind} {_beginning(each.item.id, 34)}"
+            print(f"{each.score:.3f} ({alike}) {named} {shortened(each.item.text, 80)}")
+
+
+def _beginning(text: str, limit: int) -> str:
+    """At most so many characters of a stranger's text, printable, and as one writes them to name the item."""
+    return shortened(text, limit + 1)[:limit]

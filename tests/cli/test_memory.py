@@ -7,7 +7,7 @@ import pytest
 from cli_answers import Mmi
 
 from mmi_agent.agent.trajectory import read_trajectory
-from tests.memory.toy_memory import Colours, Words, every_byte, png
+from tests.memory.toy_memory import Colours, Words, every_byte, fact, opened, png
 
 ECHO = ("--env", "mmi_agent.testing:EchoEnvironment:kiwi")
 KNOWS = ("--policy", "cli_policies:KnowsTheWord", "--approve", "send")
@@ -43,6 +43,16 @@ def test_the_owner_sees_corrects_and_removes(mmi: Mmi) -> None:
     assert b"invoices" not in every_byte(Path("m"))
     assert not list(Path("m/pictures").glob("*.png"))
     assert "rebuilt: 1 items" in mmi("memory", "rebuild", "m").out
+
+
+def test_the_id_and_the_time_of_a_strangers_item_move_no_cursor(mmi: Mmi) -> None:
+    with opened(Path("m")) as memory:
+        memory.remember(fact("evil words", id="\x1b[2J\x1b[31mEVIL\nforged", time="2026-01-01\x1b10:00:00+00:00"))
+    for command in (("list", "m"), ("recall", "m", "evil"), ("show", "m", "\x1b[2J")):
+        code, out, err = mmi("memory", *command)
+        assert (code, err) == (0, "")
+        assert "EVIL forged" in out
+        assert "\x1b" not in out
 
 
 def test_a_memory_is_carried_in_one_file(mmi: Mmi) -> None:
