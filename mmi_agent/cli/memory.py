@@ -11,7 +11,7 @@ import typer
 
 from mmi_agent.cli.options import Json
 from mmi_agent.cli.text import printable, shortened
-from mmi_agent.errors import ConfigError, MemoryStoreError
+from mmi_agent.errors import ActionError, ConfigError, MemoryStoreError, TrajectoryError
 
 if TYPE_CHECKING:
     from mmi_agent.memory import Kind, Memory, MemoryItem, Recalled, Trust
@@ -258,6 +258,8 @@ def learn_runs(
 ) -> None:
     """Remember recorded runs: each step, what worked as a whole, and what was answered. A run is remembered once.
 
+    A damaged run is named and left out. Exits with 1 if there was one.
+
     Examples:
       mmi memory learn memory runs/20261123-201502-click-test
       mmi memory learn memory demos
@@ -271,11 +273,18 @@ def learn_runs(
     if not found:
         raise ConfigError(f"there is no run in {', '.join(map(str, runs))}")
     with _opened(memory, make=True) as opened, Console(stderr=True).status("") as status:
-        recollector, count = Recollector(memory=opened), 0
+        recollector, count, damaged = Recollector(memory=opened), 0, 0
         for number, folder in enumerate(found):
             status.update(f"run {number + 1} of {len(found)}")
-            count += recollector.keep(folder)
-    print(f"learnt: {count} items from {len(found)} runs")
+            try:
+                count += recollector.keep(folder)
+            except (TrajectoryError, ActionError) as error:
+                damaged += 1
+                line = " ".join(printable(f"left out {folder}: {error}").split())
+                status.console.print(line, markup=False, highlight=False, soft_wrap=True)
+    print(f"learnt: {count} items from {len(found) - damaged} runs")
+    if damaged:
+        raise TrajectoryError(f"of {len(found)} runs {damaged} could not be read and were left out")
 
 
 def rebuild_memory(

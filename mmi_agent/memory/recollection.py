@@ -4,11 +4,13 @@ What was recalled stands until the screen has become another one, so that the be
 not be read again.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmi_agent.agent.trajectory import read_trajectory
+from mmi_agent.agent.trajectory import Trajectory, read_trajectory
+from mmi_agent.errors import TrajectoryError
 from mmi_agent.memory.items import MemoryItem, Query, Recalled
 from mmi_agent.memory.runs import items_of, situation
 from mmi_agent.memory.store import Memory
@@ -85,11 +87,13 @@ class Recollector:
 
         Raises:
             MemoryStoreError: If the memory cannot be written.
-            TrajectoryError: If the run cannot be read.
+            TrajectoryError: If the run cannot be read, or a picture of it is missing or was changed.
+            ActionError: If a picture of it cannot be read.
         """
         run = read_trajectory(folder)
         known = self.memory
         new = [item for item in items_of(run) if item.id not in known or known.get(item.id) != item]
+        _expect_pictures(new, run)
         self.memory.remember_all(new, pictures=run.pictures)
         return len(new)
 
@@ -135,6 +139,16 @@ class Episode:
             self._recollected = self._recollector.recall(self._instruction, observation, picture, self._environment)
             self._screen = screen
         return self._recollected
+
+
+def _expect_pictures(items: Iterable[MemoryItem], run: Trajectory) -> None:
+    for digest in sorted({picture.digest for item in items for picture in item.pictures}):
+        try:
+            whole = hashlib.sha256(run.pictures.get(digest)).hexdigest() == digest
+        except KeyError:
+            whole = False
+        if not whole:
+            raise TrajectoryError(f"the picture {digest:.12} of the run {run.start.run} is missing or was changed")
 
 
 def _of_distinct_runs(examples: Iterable[Recalled]) -> Iterator[Recalled]:

@@ -74,6 +74,22 @@ def test_runs_recall_and_are_remembered(mmi: Mmi) -> None:
     assert mmi("memory", "list", "m").out == before
 
 
+def test_a_damaged_run_is_left_out_and_those_after_it_are_learnt(mmi: Mmi) -> None:
+    for _ in range(4):
+        assert mmi("run", *ECHO, *KNOWS).code == 0
+    _, edited, changed, last = sorted(Path("runs").iterdir())
+    trajectory = edited / "trajectory.jsonl"
+    trajectory.write_bytes(trajectory.read_bytes().replace(b"kiwi", b"plum"))
+    next(changed.glob("pictures/*.png")).write_bytes(png("red"))
+    code, out, err = mmi("memory", "learn", "m", "runs")
+    assert (code, out) == (1, "learnt: 6 items from 2 runs\n")
+    first, second, told = err.splitlines()
+    assert f"left out {edited}: {trajectory}: line 1 was edited" in first
+    assert f"left out {changed}: the picture" in second
+    assert told == "error: of 4 runs 2 could not be read and were left out"
+    assert f'"run":"{last.name}"' in mmi("memory", "list", "m", "--json").out
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
