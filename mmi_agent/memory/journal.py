@@ -4,6 +4,7 @@ r"""The file of a memory: every item and its vectors, one JSON object a line, ap
     DIR/pictures/<sha256>.png  each picture once
     DIR/lock                   held by whoever writes
     DIR/index/                 made of the above, and made again where it is missing
+    DIR/rebuilding/            the same again, while a rebuild makes new vectors
 
 What is forgotten is gone: the file is written anew without it, whole or not at all, and gets a new generation, by which
 every other process sees that what it knows is old. Three rules that the records do not show:
@@ -17,6 +18,7 @@ import base64
 import json
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from mmi_agent.memory.embedders import Vectors
 
 __all__ = [
+    "SCRATCH",
     "VERSION",
     "Damage",
     "Journal",
@@ -50,6 +53,7 @@ __all__ = [
 ]
 
 VERSION = 1
+SCRATCH = "rebuilding"
 _ITEMS = "items.jsonl"
 
 Space = Literal["text", "picture"]
@@ -240,11 +244,17 @@ class Journal:
                 if time.monotonic() > deadline:
                     raise MemoryStoreError(f"another process has been writing {self.folder} for {_PATIENCE_S:g} s")
                 time.sleep(0.005)
-            for unfinished in self.folder.glob(f"{_ITEMS}.*.part"):
-                unfinished.unlink(missing_ok=True)  # of a process that was killed while it wrote the file anew
+            self._clear_unfinished()
             yield
         finally:
             os.close(file)
+
+    def _clear_unfinished(self) -> None:
+        """Removes what a process left that was killed under the lock: nobody would ever forget what stands in it."""
+        for unfinished in self.folder.glob("*.jsonl.*.part"):
+            unfinished.unlink(missing_ok=True)
+        if (scratch := self.folder / SCRATCH).exists():
+            shutil.rmtree(scratch)
 
     def append(self, lines: Iterable[bytes], *, end: int) -> None:
         """Puts lines on the disk, all or none.

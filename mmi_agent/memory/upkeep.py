@@ -12,6 +12,7 @@ from mmi_agent.memory.chroma import clear_folder
 from mmi_agent.memory.damaged import set_aside
 from mmi_agent.memory.items import MemoryItem
 from mmi_agent.memory.journal import (
+    SCRATCH,
     Damage,
     Journal,
     Remembered,
@@ -133,8 +134,7 @@ def _is_whole(picture: Path) -> bool:
 
 def _embed_anew(folder: Path, items: Sequence[MemoryItem], say: Callable[[str], None], options: dict[str, Any]) -> None:
     """Remembers everything once more, beside the old file, and puts the new one in its place."""
-    scratch = folder / "rebuilding"
-    shutil.rmtree(scratch, ignore_errors=True)
+    scratch = folder / SCRATCH
     with Memory.open(scratch, **{**options, "index": "exact"}) as memory:
         memory.pictures = FolderPictures(folder / "pictures")
         for begin in range(0, len(items), _AT_ONCE):

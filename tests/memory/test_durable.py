@@ -203,6 +203,30 @@ def test_a_process_killed_while_it_forgets_has_forgotten_or_not(tmp_path: Path) 
         assert b"xyzzy" not in every_byte(folder)
 
 
+@pytest.mark.parametrize(("at", "is_damaged"), [("rebuilding/items.jsonl", False), ("damaged.jsonl.*", True)])
+def test_what_a_killed_rebuild_left_is_forgotten_with_the_item(tmp_path: Path, at: str, is_damaged: bool) -> None:
+    """It dies right before a file takes its place: the one with the new vectors, or that of damaged lines."""
+    with opened(tmp_path) as memory:
+        memory.remember_all([fact("stays", id="stays"), fact("the password is xyzzy", id="goes")])
+    path = tmp_path / "items.jsonl"
+    if is_damaged:
+        path.write_bytes(path.read_bytes() + path.read_bytes().splitlines()[-1].replace(b"password", b"pass") + b"\n")
+    script = (
+        "import os\nfrom mmi_agent.memory.upkeep import rebuild\nfrom toy_memory import Words\nreplace = Path.replace\n"
+        f"def die(self, target):\n    if self.match({at!r}):\n        os.kill(os.getpid(), 9)\n"
+        "    return replace(self, target)\nPath.replace = die\nrebuild(folder, embed=True, text_embedder=Words())\n"
+    )
+    assert in_process(script, tmp_path) == -signal.SIGKILL
+    (left,) = [found for found in tmp_path.rglob("*") if found.match(at)]
+    assert b"xyzzy" in left.read_bytes()
+    if is_damaged:
+        rebuild(tmp_path, text_embedder=Words())  # it cannot be opened before
+    with opened(tmp_path) as memory:
+        memory.forget("goes")
+        assert {item.id for item in memory.list()} == {"stays"}
+    assert b"xyzzy" not in every_byte(tmp_path)
+
+
 def test_a_damaged_line_is_named_and_set_aside(tmp_path: Path) -> None:
     with opened(tmp_path) as memory:
         memory.remember_all([fact(f"thing {n}", id=f"thing-{n}") for n in range(5)])
