@@ -1,5 +1,7 @@
 """Lines of a memory's file that could not be used: set aside, never thrown away unasked."""
 
+import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -21,9 +23,15 @@ def set_aside(folder: Path, damage: Sequence[Damage]) -> Path | None:
 
 
 def forget_damaged(folder: Path, ids: Iterable[str]) -> None:
-    """Drops the damaged lines that name a forgotten item."""
+    """Drops the damaged lines of forgotten items."""
     path = folder / _DAMAGED
     if path.exists():
-        names = [id.encode() for id in ids]
+        gone = _of_any(ids)
         lines = path.read_bytes().splitlines(keepends=True)
-        write_whole(path, b"".join(line for line in lines if not any(name in line for name in names)), synced=True)
+        write_whole(path, b"".join(line for line in lines if not gone.search(line)), synced=True)
+
+
+def _of_any(ids: Iterable[str]) -> re.Pattern[bytes]:
+    """Finds the id of one of these items in a line, whoever wrote its JSON."""
+    written = {json.dumps(id, ensure_ascii=is_ascii) for id in ids for is_ascii in (True, False)}
+    return re.compile(rb'"id"\s*:\s*(%s)' % b"|".join(re.escape(each.encode()) for each in written))

@@ -241,6 +241,20 @@ def test_a_damaged_line_is_named_and_set_aside(tmp_path: Path) -> None:
         assert memory.recall("thing 4", 1)[0].item.id == "thing-4"
 
 
+def test_damaged_lines_are_forgotten_with_their_item_and_no_others(tmp_path: Path) -> None:
+    with opened(tmp_path) as memory:
+        memory.remember_all([fact(f"thing {id}", id=id) for id in ("e", 'é "1"', "other")])
+    path = tmp_path / "items.jsonl"
+    *before, e, quoted, other = path.read_text().splitlines()
+    spaced = [json.dumps(json.loads(line)) for line in (e, quoted)]  # as an editor would write them
+    damaged = [line.replace('"thing', '"thinG') for line in (e, quoted, *spaced, other)]
+    path.write_text("\n".join([*before, e, quoted, *damaged, ""]))
+    assert rebuild(tmp_path, text_embedder=Words()).damaged == 5
+    with opened(tmp_path) as memory:
+        assert memory.forget("e", 'é "1"') == 2
+    assert (tmp_path / "damaged.jsonl").read_text() == f"{damaged[-1]}\n"
+
+
 def test_a_damaged_first_line_loses_no_item(tmp_path: Path) -> None:
     with opened(tmp_path) as memory:
         memory.remember(fact("still here"))
