@@ -134,8 +134,10 @@ class Memory:
         """The one id that begins so.
 
         Raises:
-            UnknownNameError: If there is none, or more than one.
+            UnknownNameError: If there is none, or more than one; nothing begins every id.
         """
+        if not beginning:
+            raise UnknownNameError("an empty id names no item: write an id, or how it begins")
         self._catch_up()
         found = [id for id in self._catalogue.entries if id.startswith(beginning)]
         if len(found) > 1 and beginning not in found:

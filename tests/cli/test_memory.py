@@ -95,6 +95,7 @@ def test_a_damaged_run_is_left_out_and_those_after_it_are_learnt(mmi: Mmi) -> No
     [
         (("list", "nowhere"), "nowhere holds no memory: mmi memory add nowhere TEXT begins one"),
         (("show", "m", "zz"), "unknown item 'zz'"),
+        (("forget", "m", ""), "an empty id names no item"),
         (("add", "m", "x" * 1_000_001), "1,000,001 characters are more than the 1,000,000 that are kept"),
         (("add", "m", "text", "--kind", "dream"), "this cannot be remembered: kind"),
         (("add", "m", "text", "--picture", "text.txt"), "are not a picture"),
