@@ -192,9 +192,9 @@ def edit_item(
       mmi memory edit memory 3f2a "The invoices are under Billing."
     """
     with _opened(memory) as opened:
-        old = opened.resolve(id)
-        _item(kind="fact", text=_given(text), trust="user")  # says what is wrong with the text
-        print(opened.edit(old, text=_given(text), cue=cue).id)
+        old, said = opened.get(opened.resolve(id)), _given(text)
+        _item(kind=old.kind, text=said, cue=cue, trust="user", pictures=old.pictures)  # says what is wrong with it
+        print(opened.edit(old.id, text=said, cue=cue).id)
 
 
 def forget_items(
@@ -342,10 +342,13 @@ def _item(**fields: Any) -> "MemoryItem":
     from mmi_agent.memory import MemoryItem
 
     try:
-        return MemoryItem(**fields)
+        item = MemoryItem(**fields)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors(include_url=False))
         raise ConfigError(f"this cannot be remembered: {faults}") from error
+    if not (item.text.strip() or item.pictures):
+        raise ConfigError("this cannot be remembered: it has neither a text nor a picture")
+    return item
 
 
 def _in_memory(files: Sequence[bytes]) -> tuple[Any, tuple[Any, ...]]:

@@ -103,7 +103,7 @@ class MemoryItem(_Record):
     @property
     def key(self) -> str:
         """What its text vector is made of."""
-        return self.cue or self.text
+        return self.cue if self.cue.strip() else self.text
 
     @property
     def tainted(self) -> bool:

@@ -23,7 +23,7 @@ def cheap_embedders(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_owner_sees_corrects_and_removes(mmi: Mmi) -> None:
     Path("red.png").write_bytes(png("red"))
-    code, out, err = mmi("memory", "add", "m", "the invoices are under Reports", "--picture", "red.png")
+    code, out, err = mmi("memory", "add", "m", "the invoices are under Reports", "--picture", "red.png", "--cue", " ")
     assert (code, err) == (0, "")
     first = out.strip()
     second = mmi("memory", "add", "m", "press\x1b[31m save twice", "--kind", "skill").out.strip()
@@ -36,7 +36,7 @@ def test_the_owner_sees_corrects_and_removes(mmi: Mmi) -> None:
     assert "picture: m/pictures/" in shown
     assert "invoices" in mmi("memory", "recall", "m", "where are the invoices?", "-k", "1").out
     assert first[:30] in mmi("memory", "recall", "m", "--picture", "red.png").out
-    third = mmi("memory", "edit", "m", first[:8], "the invoices are under Billing").out.strip()
+    third = mmi("memory", "edit", "m", first[:8], "-", given="the invoices are under Billing").out.strip()
     found = json.loads(mmi("memory", "recall", "m", "invoices are", "-k", "1", "--json").out)
     assert (found["item"]["id"], found["item"]["supersedes"]) == (third, [first])
     assert mmi("memory", "forget", "m", third[:8]).out == "forgotten: 2 items\n"
@@ -97,6 +97,8 @@ def test_a_damaged_run_is_left_out_and_those_after_it_are_learnt(mmi: Mmi) -> No
         (("show", "m", "zz"), "unknown item 'zz'"),
         (("forget", "m", ""), "an empty id names no item"),
         (("add", "m", "x" * 1_000_001), "1,000,001 characters are more than the 1,000,000 that are kept"),
+        (("add", "m", " "), "it has neither a text nor a picture"),
+        (("edit", "m", "kept", ""), "it has neither a text nor a picture"),
         (("add", "m", "text", "--kind", "dream"), "this cannot be remembered: kind"),
         (("add", "m", "text", "--picture", "text.txt"), "are not a picture"),
         (("list", "m", "--trust", "god"), "--trust 'god' is none of user, agent, screen"),
@@ -108,7 +110,8 @@ def test_a_damaged_run_is_left_out_and_those_after_it_are_learnt(mmi: Mmi) -> No
 )
 def test_mistakes_are_one_line_and_change_nothing(mmi: Mmi, arguments: tuple[str, ...], told: str) -> None:
     Path("text.txt").write_text("no picture")
-    mmi("memory", "add", "m", "kept")
+    with opened(Path("m")) as memory:
+        memory.remember(fact("kept", id="kept"))
     before = Path("m/items.jsonl").read_bytes()
     code, out, err = mmi("memory", *arguments)
     assert (code, out) == (1, "")
