@@ -82,6 +82,15 @@ class Catalogue:
         """Whether an item is there and no other stands in its place."""
         return id in self.entries and not self._superseded.get(id)
 
+    def in_place_of(self, id: str) -> list[str]:
+        """The items that stand where one stood, and in whose place no other does; of a circle none."""
+        found: set[str] = set()
+        ahead = {id}
+        while ahead:
+            ahead = {other for other, entry in self.entries.items() if ahead & {*entry.supersedes}} - found
+            found |= ahead
+        return sorted(filter(self.lives, found))
+
     def rows(self, space: Space) -> int:
         """How many vectors a complete index holds."""
         return sum(entry.rows[space] for id, entry in self.entries.items() if self.lives(id))

@@ -195,7 +195,11 @@ class Memory:
 
         Raises:
             UnknownNameError: If there is no such item.
+            ConfigError: If another stands in its place already: two corrections would contradict each other.
         """
+        if id in self and not self.is_current(id):
+            heirs = " or ".join(self._catalogue.in_place_of(id))
+            raise ConfigError(f"another item stands in the place of {id}" + (f": edit {heirs}" if heirs else ""))
         old = self.get(id).model_dump(include={"kind", "pictures", "environment", "success", "source", "metadata"})
         item = MemoryItem.model_validate({**old, "text": text, "cue": cue, "trust": "user", "supersedes": (id,)})
         self.remember(item)

@@ -79,11 +79,15 @@ def test_a_correction_stands_in_the_place_of_what_was_wrong(tmp_path: Path) -> N
         right = memory.edit(wrong, text="the code is 4321")
         assert texts(memory.recall("the code is")) == ["the code is 4321"]
         assert (right.trust, right.environment, right.supersedes) == ("user", "bank", (wrong,))
-        assert [item.id for item in memory.list()] == [right.id]
-        assert len(memory.list(superseded=True)) == 2
+        last = memory.edit(right.id, text="the code is 5678")
+        for replaced in (wrong, right.id):
+            with pytest.raises(ConfigError, match=f"another item stands in the place of {replaced}: edit {last.id}"):
+                memory.edit(replaced, text="the code is 0000")
+        assert [item.id for item in memory.list()] == [last.id]
+        assert len(memory.list(superseded=True)) == 3
     with opened(tmp_path) as memory:
-        assert texts(memory.recall("the code is")) == ["the code is 4321"]
-        assert memory.forget(right.id) == 2, "what was wrong does not come back"
+        assert texts(memory.recall("the code is")) == ["the code is 5678"]
+        assert memory.forget(last.id) == 3, "what was wrong does not come back"
         assert len(memory) == 0
 
 
