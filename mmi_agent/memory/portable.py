@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import lzma
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +22,16 @@ __all__ = ["Imported", "export_memory", "import_memory"]
 _ITEMS = "items.jsonl"
 _MAX_LINE = 8_000_000  # bytes; an item's text has at most a million characters
 _MAX_PICTURE = 64_000_000
-_AT_ONCE = 256
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    UnicodeDecodeError,
+)
+"""What a damaged archive raises, beside OSError: bzip2 has nothing else."""
 
 
 class Imported(NamedTuple):
@@ -79,10 +90,10 @@ def import_memory(memory: Memory, path: Path, *, trust: Trust | None = None) -> 
             items = list(_items(archive, path))
             new = [_counted_as(trust, item, memory) for item in items if item.id not in memory]
             pictures = _pictures(archive, path, new)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except _DAMAGE as error:
         raise MemoryStoreError(f"{path} is no export of a memory: {error}") from error
     except OSError as error:
-        raise MemoryStoreError(f"cannot read {path}: {error.strerror}") from error
+        raise MemoryStoreError(f"cannot read {path}: {error.strerror or error}") from error
     memory.remember_all(new, pictures=pictures)
     return Imported(added=len(new), there=len(items) - len(new))
 

@@ -29,6 +29,7 @@ from mmi_agent.memory.items import Kind, MemoryItem, Query, Recalled, Trust
 from mmi_agent.memory.journal import Journal, Remembered, Space, SpaceRecord, item_line, space_line
 from mmi_agent.memory.ranking import collapsed, fused, ordered
 from mmi_agent.pictures import FolderPictures, PictureStore
+from mmi_agent.types import clean_text
 
 if TYPE_CHECKING:
     from mmi_agent.memory.embedders import Vectors
@@ -261,7 +262,8 @@ class Memory:
         query = Query(text=query) if isinstance(query, str) else query
         self._catch_up()
         vectors = self._query_vectors(query)
-        within = Filter(kinds=query.kinds, environments=query.environments, trusts=query.trusts)
+        worlds = query.environments and tuple(map(clean_text, query.environments))
+        within = Filter(kinds=query.kinds, environments=worlds, trusts=query.trusts)
         wanted = max(2 * k, 20)
         while True:
             found: dict[Space, Sequence[Found]] = {
@@ -274,7 +276,7 @@ class Memory:
 
     def _query_vectors(self, query: Query) -> "dict[Space, Vectors]":
         """The vectors to compare with; none of a space that nothing is in, so that no embedder is loaded for it."""
-        text = query.text.strip()
+        text = clean_text(query.text).strip()
         if not text and query.picture is None:
             raise ConfigError("a query needs a text or a picture")
         vectors: dict[Space, Vectors] = {}

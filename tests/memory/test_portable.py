@@ -83,6 +83,25 @@ def test_a_file_that_is_not_whole_changes_nothing(tmp_path: Path, name: str, dat
         assert len(memory) == 0
 
 
+@pytest.mark.parametrize(
+    ("method", "told"),
+    [
+        (zipfile.ZIP_DEFLATED, "is no export of a memory: Error -3"),
+        (zipfile.ZIP_LZMA, "is no export of a memory: Corrupt input"),
+        (zipfile.ZIP_BZIP2, "cannot read .*: Invalid data stream"),
+    ],
+)
+def test_a_stream_that_was_damaged_is_refused(tmp_path: Path, method: int, told: str) -> None:
+    file = tmp_path / "x.zip"
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr("items.jsonl", json.dumps({"memory": 1}) + "\n" + "said again and again " * 9)
+    data = bytearray(file.read_bytes())
+    data[55:65] = b"\xff" * 10
+    file.write_bytes(data)
+    with opened(tmp_path / "there") as memory, pytest.raises(MemoryStoreError, match=told):
+        import_memory(memory, file)
+
+
 def test_what_is_no_export_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.zip").write_bytes(b"no archive")
     with opened(tmp_path / "there") as memory:

@@ -104,8 +104,10 @@ def test_an_item_with_the_id_of_another_takes_its_place(tmp_path: Path) -> None:
 
 def test_texts_that_no_file_can_hold_are_cleaned(tmp_path: Path) -> None:
     with opened(tmp_path) as memory:
-        id = memory.remember(fact("lone \ud800 and NUL \x00", metadata={"\udfff": ["\ud800"]}))
-        assert memory.recall("lone \ud800")[0].item.text == "lone \ufffd and NUL \ufffd"
+        said = fact("lone \ud800 and NUL \x00", environment="\udcff", metadata={"\udfff": ["\ud800"]})
+        id = memory.remember(said)
+        (found,) = memory.recall(Query(text="lone \ud800", environments=("\udcff",)))
+        assert found.item.text == "lone \ufffd and NUL \ufffd"
         assert memory.get(id).metadata == {"\ufffd": ["\ufffd"]}
 
 

@@ -24,6 +24,7 @@ class Words:
         return [self.embed_query(text) for text in texts]
 
     def embed_query(self, text: str) -> Sequence[float]:
+        text.encode()  # a tokenizer takes no lone surrogate either
         return sum((self._direction(word) for word in re.findall(r"\w+", text.lower())), np.zeros(self._width)).tolist()
 
     def _direction(self, word: str) -> Any:
