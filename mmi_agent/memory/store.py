@@ -264,6 +264,7 @@ class Memory:
         vectors = self._query_vectors(query)
         worlds = query.environments and tuple(map(clean_text, query.environments))
         within = Filter(kinds=query.kinds, environments=worlds, trusts=query.trusts)
+        k = min(k, len(self._catalogue.entries))
         wanted = max(2 * k, 20)
         while True:
             found: dict[Space, Sequence[Found]] = {
@@ -423,7 +424,7 @@ class Memory:
             return use(self._ready_index())
         except IndexBrokenError:
             self._drop_index()
-            self._index = ExactIndex()
+            self._index, self._indexed = ExactIndex(), self._catalogue.start
             return use(self._ready_index())
 
     def _ready_index(self) -> Index:

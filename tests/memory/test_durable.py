@@ -19,7 +19,7 @@ from toy_memory import Colours, Words, every_byte, fact, opened, png
 from mmi_agent.errors import MemoryStoreError
 from mmi_agent.memory import Memory, Query, journal
 from mmi_agent.memory.chroma import ChromaIndex
-from mmi_agent.memory.index import ExactIndex
+from mmi_agent.memory.index import ExactIndex, IndexBrokenError
 from mmi_agent.memory.journal import Journal, item_line
 from mmi_agent.memory.upkeep import rebuild
 from mmi_agent.sealed_file import sealed_line
@@ -146,6 +146,19 @@ def test_an_index_that_breaks_while_it_is_open_is_made_anew(tmp_path: Path) -> N
         delete(tmp_path / "index")
         memory.remember(fact("after"))
         assert memory.recall("after", 1)[0].item.text == "after"
+
+
+def test_an_index_that_breaks_whenever_it_is_asked_is_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: Any) -> None:
+        raise IndexBrokenError
+
+    monkeypatch.setattr(ChromaIndex, "search", breaks)
+    with opened(tmp_path) as memory:
+        memory.remember(fact("still here"))
+        assert memory.recall("still here")[0].item.text == "still here"
+        assert isinstance(memory._index, ExactIndex)
 
 
 def test_who_comes_second_compares_with_every_vector_and_finds_the_same(tmp_path: Path) -> None:

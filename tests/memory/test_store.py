@@ -9,6 +9,7 @@ from toy_memory import Colours, Words, fact, opened, png
 
 from mmi_agent.errors import ActionError, ConfigError, MemoryStoreError, UnknownNameError
 from mmi_agent.memory import MemoryItem, Query
+from mmi_agent.memory.chroma import ChromaIndex
 from mmi_agent.pictures import MemoryPictures
 from mmi_agent.types import Picture
 
@@ -49,6 +50,13 @@ def test_filters_by_kind_world_and_trust(tmp_path: Path, index: str) -> None:
         assert memory.recall(Query(text="press save", environments=())) == []
         rare = Query(text="press save", fits=lambda item: "episode screen bank" in item.text)
         assert texts(memory.recall(rare, 1)) == ["press save in episode screen bank"], "however far down it stands"
+
+
+def test_more_is_asked_for_than_there_is(tmp_path: Path) -> None:
+    with opened(tmp_path) as memory:
+        memory.remember_all([fact("press save"), fact("press send")])
+        assert texts(memory.recall("press save", 10_000_000_000)) == ["press save", "press send"]
+        assert isinstance(memory._index, ChromaIndex), "the index can count so far"
 
 
 def test_one_of_several_that_say_the_same_comes_to_mind(tmp_path: Path) -> None:
