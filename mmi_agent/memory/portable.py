@@ -53,6 +53,8 @@ def export_memory(memory: Memory, path: Path) -> int:
     """
     if path.exists():
         raise MemoryStoreError(f"{path} is there already: name another file")
+    if not path.parent.is_dir():
+        raise MemoryStoreError(f"cannot write {path}: there is no folder {path.parent}: make it, or name another file")
     unfinished = path.with_name(f"{path.name}.part")
     items = memory.list(superseded=True)
     digests = sorted({picture.digest for item in items for picture in item.pictures})

@@ -20,6 +20,8 @@ def exported(folder: Path) -> Path:
         assert export_memory(memory, folder / "memory.zip") == 2
         with pytest.raises(MemoryStoreError, match="is there already"):
             export_memory(memory, folder / "memory.zip")
+        with pytest.raises(MemoryStoreError, match=r"there is no folder .*nowhere: make it"):
+            export_memory(memory, folder / "nowhere" / "memory.zip")
     return folder / "memory.zip"
 
 
