@@ -14,7 +14,7 @@ from mmi_agent.policy import PastStep
 from mmi_agent.tool import Tool
 from mmi_agent.types import Block, Observation, Picture, Text
 
-__all__ = ["TOKENS_PER_PICTURE", "estimated_tokens", "past_within"]
+__all__ = ["TOKENS_PER_PICTURE", "estimated_tokens", "past_within", "text_tokens"]
 
 TOKENS_PER_PICTURE = 64
 """What the model's resampler makes of one picture; an estimate for other policies."""
@@ -43,7 +43,7 @@ def past_within(
     """
     with_pictures = _first_kept([_picture_count(step) for step in steps], max_pictures)
     kept = [_without_pictures(step) if i < with_pictures else step for i, step in enumerate(steps)]
-    fixed = _tokens(instruction) + sum(map(_tool_tokens, tools)) + estimated_tokens(observation)
+    fixed = text_tokens(instruction) + sum(map(_tool_tokens, tools)) + estimated_tokens(observation)
     first = _first_kept([_step_tokens(step) for step in kept], max(0, max_tokens - fixed))
     return tuple(kept[first:])
 
@@ -54,6 +54,11 @@ def estimated_tokens(observation: Observation) -> int:
     for element in observation.elements:
         characters += len(element.role) + len(element.name) + len(element.value) + 8 * (1 + len(element.states))
     return characters // _CHARACTERS_PER_TOKEN + TOKENS_PER_PICTURE * len(observation.pictures)
+
+
+def text_tokens(text: str) -> int:
+    """Roughly how many tokens a text takes."""
+    return len(text) // _CHARACTERS_PER_TOKEN
 
 
 def _first_kept(costs: Sequence[int], budget: int) -> int:
@@ -69,29 +74,25 @@ def _first_kept(costs: Sequence[int], budget: int) -> int:
     return first
 
 
-def _tokens(text: str) -> int:
-    return len(text) // _CHARACTERS_PER_TOKEN
-
-
 def _tool_tokens(tool: Tool) -> int:
-    return _tokens(tool.description) + 16 * (1 + len(getattr(tool.args_schema, "model_fields", ())))
+    return text_tokens(tool.description) + 16 * (1 + len(getattr(tool.args_schema, "model_fields", ())))
 
 
 def _step_tokens(step: PastStep) -> int:
-    call = _tokens(step.call.name + json.dumps(step.call.arguments)) if step.call else 0
+    call = text_tokens(step.call.name + json.dumps(step.call.arguments)) if step.call else 0
     written = sum(map(_block_tokens, step.blocks))
-    outcome = _tokens(step.outcome.text) + TOKENS_PER_PICTURE * len(step.outcome.pictures)
+    outcome = text_tokens(step.outcome.text) + TOKENS_PER_PICTURE * len(step.outcome.pictures)
     return estimated_tokens(step.observation) + written + call + outcome
 
 
 def _block_tokens(block: Block) -> int:
     match block:
         case Text():
-            return _tokens(block.text)
+            return text_tokens(block.text)
         case Picture():
             return TOKENS_PER_PICTURE
         case _:
-            return _tokens(json.dumps(block.arguments))
+            return text_tokens(json.dumps(block.arguments))
 
 
 def _picture_count(step: PastStep) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmi_agent.agent.context import text_tokens
 from mmi_agent.agent.trajectory import Trajectory, read_trajectory
 from mmi_agent.errors import TrajectoryError
 from mmi_agent.memory.items import MemoryItem, Query, Recalled
@@ -19,7 +20,6 @@ from mmi_agent.types import Observation, Text
 
 __all__ = ["NOTHING", "Episode", "Recollected", "Recollector"]
 
-_CHARACTERS_PER_TOKEN = 4
 _FACT = 600  # characters of a fact that are shown
 
 
@@ -40,7 +40,7 @@ class Recollected:
     @property
     def tokens(self) -> int:
         """Roughly how many tokens it takes."""
-        return sum(map(_tokens, (*self.facts, *self.examples)))
+        return sum(text_tokens(shown.text) for shown in (*self.facts, *self.examples))
 
 
 NOTHING = Recollected()
@@ -168,12 +168,8 @@ def _within(budget: int, facts: Iterable[Recalled], examples: Iterable[Recalled]
     for into, candidates, limit in ((told, facts, None), (shown, examples, max_examples)):
         for each in candidates:
             text = Text(text=each.item.text[:_FACT] if into is told else each.item.text)
-            if _tokens(text) <= budget and (limit is None or len(into) < limit):
-                budget -= _tokens(text)
+            if text_tokens(text.text) <= budget and (limit is None or len(into) < limit):
+                budget -= text_tokens(text.text)
                 into.append(text)
                 chosen.append(each.item)
     return Recollected(facts=tuple(told), examples=tuple(shown), ids=tuple(item.id for item in chosen))
-
-
-def _tokens(text: Text) -> int:
-    return len(text.text) // _CHARACTERS_PER_TOKEN
