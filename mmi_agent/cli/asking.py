@@ -91,7 +91,18 @@ def asked(request: str | None, pictured: Pictured, *, files: bool = False) -> As
         raise ConfigError("--width, --height, --flat and --palette are for a picture: expected --picture FILE too")
     if request is None:
         raise ConfigError("What shall I build? Expected a few words, or --picture FILE")
-    return _of_file(Path(request)) if files and Path(request).is_file() else _of_words(request)
+    if not _names_file(request) and not (files and Path(request).is_file()):
+        return _of_words(request)
+    if not files:
+        raise ConfigError(f"{request!r} is a file: expected a few words; mmi minecraft convert shows a blueprint")
+    return _of_file(Path(request))
+
+
+def _names_file(request: str) -> bool:
+    """Whether it ends as blueprint files do: a mistyped one must not be read as words."""
+    from mmi_minecraft.formats import FORMATS
+
+    return Path(request).suffix.lower() in FORMATS
 
 
 def _of_picture(path: Path, pictured: Pictured) -> Asked:

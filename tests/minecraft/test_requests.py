@@ -85,6 +85,8 @@ def test_the_command_plans_writes_and_previews(tmp_path: Path) -> None:
         (["plan", "a castle"], "error: What shall I build?"),
         (["plan", "cherry fence", "--for", "1.16.4"], "error: unknown block in Minecraft 1.16.4 'cherry_fence'"),
         (["plan", "fence", "--out", "fence.dat"], "error: fence.dat: not a form of blueprints"),
+        (["plan", "house.schem"], "error: 'house.schem' is a file: expected a few words; mmi minecraft convert shows"),
+        (["build", "house.schem"], "error: house.schem: No such file"),
         (["convert", "nowhere.schem"], "error: nowhere.schem: No such file"),
     ],
 )
