@@ -87,6 +87,33 @@ def test_a_pillar_carries_whoever_jumps_on_it(late: Plot) -> None:
     assert [state.name for _, state in column.blocks()] == ["scaffolding"] * 5
 
 
+@pytest.mark.parametrize("mode", ["survival", "creative"])
+def test_what_is_dug_is_gone_for_the_server_too(
+    serve: Callable[..., PracticeServer], distant: Player, mode: str
+) -> None:
+    late = Plot(serve("1.21.4"), distant, mode)
+    eventually(lambda: distant.state().game_mode == mode)
+    late.set({(-1, 0, -1): "dirt"})
+    late.player.dig(late.at.plus((-1, 0, -1)))
+    assert late.block(-1, 0, -1) == "air"
+
+
+def test_what_nobody_answers_is_not_dug(serve: Callable[..., PracticeServer]) -> None:
+    with far_away(serve("1.21.4").port) as port:
+        player = joined(port, "unheard")
+    ground = player.state().cell.plus((0, -1, 0))
+    with pytest.raises(ActionError, match=f"the server did not let you dig the grass_block at 8 {GROUND - 1} 8"):
+        player.dig(ground)
+    assert player.block(ground).name == "grass_block"
+    player.close()
+
+
+def test_what_is_crafted_the_server_has_given(late: Plot) -> None:
+    late.give(oak_log=1)
+    assert late.player.craft("oak_planks", 4) == 4
+    assert late.carried() == {"oak_planks": 4}
+
+
 def test_who_built_high_up_comes_down_and_leaves_no_scaffolding(late: Plot) -> None:
     canvas = Canvas()
     canvas.fill([0], range(8), [0], "stone")

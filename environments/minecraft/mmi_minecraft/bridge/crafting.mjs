@@ -8,6 +8,7 @@ const makeItem = need('prismarine-item')
 const RESULT = 0
 const TABLE = 1 // the number of the window of a crafting table
 const OWN_SLOTS = 36
+const STATE = 0 // of every window: there is one, which a click must name
 
 export function crafting (server) {
   const Item = makeItem(server.registry)
@@ -18,7 +19,7 @@ export function crafting (server) {
     client.removeAllListeners('window_click')
     player.inventory.removeAllListeners('updateSlot')
     const tell = (windowId) => (slot, before, item) => {
-      if (!player.clicking) client.write('set_slot', { windowId, stateId: 0, slot, item: Item.toNotch(item) })
+      if (!player.clicking) client.write('set_slot', { windowId, stateId: STATE, slot, item: Item.toNotch(item) })
     }
     player.inventory.on('updateSlot', tell(0))
     player.table = windows.createWindow(TABLE, 'minecraft:crafting', 'Crafting')
@@ -30,6 +31,7 @@ export function crafting (server) {
       if (window === player.table) share(player.table, player.inventory)
       player.clicking = false
       window.updateSlot(RESULT, result(window, recipes, Item))
+      if (server.supportFeature('stateIdUsed') && click.stateId !== STATE) tellAll(player, window, click.windowId, Item)
       if (server.supportFeature('transactionPacketExists')) client.write('transaction', { windowId: click.windowId, action: click.action, accepted: true })
     })
   })
@@ -47,8 +49,12 @@ function open (player, windows, Item) {
   player.clicking = false
   const type = windows.windows['minecraft:crafting'].type
   player._client.write('open_window', { windowId: TABLE, inventoryType: type, windowTitle: JSON.stringify({ text: 'Crafting' }) })
-  const carriedItem = Item.toNotch(null)
-  player._client.write('window_items', { windowId: TABLE, stateId: 0, items: player.table.slots.map((item) => Item.toNotch(item)), carriedItem })
+  tellAll(player, player.table, TABLE, Item)
+}
+
+function tellAll (player, window, windowId, Item) {
+  const [carriedItem, ...items] = [window.selectedItem, ...window.slots].map((item) => Item.toNotch(item))
+  player._client.write('window_items', { windowId, stateId: STATE, items, carriedItem })
 }
 
 // What a player carries is the same in both windows.

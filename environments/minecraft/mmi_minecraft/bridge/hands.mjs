@@ -10,6 +10,7 @@ const { Vec3 } = need('vec3')
 const items = need('prismarine-item')
 
 const REACH = 5 // blocks from the eyes to the spot that is clicked; servers allow a little more
+const OUTSIDE = -999 // the slot of a click beside the window
 const TABLE = 4 // blocks on each axis within which a crafting table is looked for
 const ANSWER_S = 3
 const TURNS = 3
@@ -119,7 +120,8 @@ async function put (bot, position, { face, step, reference, cursor, yaw, pitch }
   if (sneaks) bot.setControlState('sneak', true)
   await turn(bot, Math.PI - yaw * Math.PI / 180, -pitch * Math.PI / 180, sneaks ? 2 : 1)
   try {
-    const changed = change(bot, position)
+    const silent = new Refusal(`the server did not change the block at ${text(position)}: something may be in the way, or building is not allowed there`)
+    const changed = change(bot, position, (before, after) => before?.stateId !== after?.stateId, ANSWER_S, silent)
     await bot._genericPlace(reference, new Vec3(...step), { delta: new Vec3(...cursor), forceLook: 'ignore', swingArm: 'right' })
     await changed
   } finally {
@@ -137,16 +139,15 @@ async function turn (bot, yaw, pitch, wait) {
   }
 }
 
-// The next change of the block at a position.
-function change (bot, position) {
+// The next change of the block at a position that is one.
+function change (bot, position, isOne, seconds, silent) {
   const name = `blockUpdate:${new Vec3(...position)}`
   let changed
   const happened = new Promise((resolve) => {
-    changed = (before, after) => { if (before?.stateId !== after?.stateId) resolve() }
+    changed = (before, after) => { if (isOne(before, after)) resolve() }
     bot.on(name, changed)
   })
-  const silent = new Refusal(`the server did not change the block at ${text(position)}: something may be in the way, or building is not allowed there`)
-  return within(ANSWER_S, Promise.race([happened, bot.lost]), silent).finally(() => bot.removeListener(name, changed))
+  return within(seconds, Promise.race([happened, bot.lost]), silent).finally(() => bot.removeListener(name, changed))
 }
 
 function inBody (bot, position, block) {
@@ -188,14 +189,13 @@ export async function dig (bot, { position }) {
   const seconds = bot.digTime(block) / 1000
   if (!Number.isFinite(seconds)) throw new Refusal(`${block.name} cannot be dug`)
   const silent = new Refusal(`the server did not let you dig the ${block.name} at ${text(position)}`)
+  const gone = change(bot, position, (before, after) => after && after.type !== block.type, seconds + ANSWER_S, silent)
   try {
-    await within(seconds + ANSWER_S, Promise.race([bot.dig(block, true), bot.lost]), silent)
+    await Promise.race([gone, bot.dig(block, true)])
   } finally {
     bot.stopDigging()
+    bot.removeAllListeners(`blockUpdate:${block.position}`) // mineflayer would take a later change for the end of other digging
   }
-  await ticks(bot, 1)
-  const after = blockAt(bot, position)
-  if (after.name === block.name) throw silent
   return { dug: block.name, seconds }
 }
 
@@ -218,10 +218,20 @@ export async function craft (bot, { item, count }) {
   const before = owned(bot, kind.id)
   const late = new Refusal(`the server did not answer while ${item} was crafted`)
   await within(10 + 3 * times, Promise.race([bot.craft(recipe, times, recipe.requiresTable ? table : null), bot.lost]), late)
-  await until(bot, () => owned(bot, kind.id) > before)
+  await inventoryTold(bot, late)
   const made = owned(bot, kind.id) - before
   if (made <= 0) throw new Refusal(`the server gave no ${item}: it may lack the recipe`)
   return { made }
+}
+
+// Clicks beside the window, in a state that never was: the game answers with all that is carried. Until 1.17 it answers
+// every click, and mineflayer waits for that; later ones are taken for granted.
+async function inventoryTold (bot, late) {
+  if (!bot.supportFeature('stateIdUsed')) return
+  const told = new Promise((resolve) => bot.once('setWindowItems:0', resolve))
+  const cursorItem = items(bot.registry).toNotch(null)
+  bot._client.write('window_click', { windowId: 0, stateId: -1, slot: OUTSIDE, mouseButton: 0, mode: 0, changedSlots: [], cursorItem })
+  await within(ANSWER_S, Promise.race([told, bot.lost]), late)
 }
 
 // mineflayer's own search overlooks blocks that were placed since the chunk came.
@@ -265,11 +275,6 @@ export async function chat (bot, { text: said }) {
 
 export async function wait (bot, { seconds }) {
   await Promise.race([new Promise((resolve) => setTimeout(resolve, seconds * 1000)), bot.lost])
-}
-
-// Lets ticks pass until something is so, or the server had time enough to answer.
-async function until (bot, happened) {
-  for (let tick = 0; tick < 20 * ANSWER_S && !happened(); tick++) await ticks(bot, 1)
 }
 
 export async function ticks (bot, number) {

@@ -5,6 +5,7 @@ import { need } from './modules.mjs'
 
 const protocol = need('minecraft-protocol')
 const mineflayer = need('mineflayer')
+const { Vec3 } = need('vec3')
 const { pathfinder } = need('mineflayer-pathfinder')
 const versions = need('minecraft-data').versions.pc
 
@@ -63,9 +64,19 @@ async function enter (options, timeout) {
     bot.end()
     throw error
   }
+  believeDug(bot)
   bot.lost = gone.then((why) => { throw new Lost(`${options.username} is no longer in the game: ${why}`) })
   bot.lost.catch(() => {})
   return bot
+}
+
+// A block is dug once the server says so. mineflayer notes it before, and does not hear of what servers until 1.18 answer.
+function believeDug (bot) {
+  const note = bot._updateBlockState
+  bot._updateBlockState = () => {}
+  bot._client.on('acknowledge_player_digging', ({ location, block }) => {
+    if (location) note(new Vec3(location.x, location.y, location.z), block)
+  })
 }
 
 // The text of a reason, which is text, a tree of texts, or a translation's name, as JSON or as NBT.

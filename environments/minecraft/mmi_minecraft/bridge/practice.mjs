@@ -33,6 +33,9 @@ export function practice (server) {
     tellPlacesAnew(server, player._client)
     player._client.prependListener('block_place', (packet) => { player.clicked = packet })
     player.on('dug', ({ position, block }) => removeOtherHalf(server, player.world, position, block))
+    player.on('dug_done', ({ position }, isCancelled) => { // flying-squid tells everybody else
+      if (!isCancelled) player.sendBlock(position, 0)
+    })
   })
   crafting(server)
 }
