@@ -87,7 +87,7 @@ def build_building(
     from mmi_minecraft.materials import materials
     from rich.console import Console
 
-    from mmi_agent.whole_file import write_whole
+    from mmi_agent.whole_file import check_writable, write_whole
 
     plan = asked(request, Pictured(picture, width, height, flat, palette), files=True)
     if server is not None and at is None:
@@ -95,6 +95,7 @@ def build_building(
     if server is None and not creative:
         _check_room(materials(plan.blueprint))
     corner = corner_of(at) if at else corner_of(" ".join(map(str, _PRACTICE_CORNER)))
+    check_writable(page)
     with Console(stderr=True).status("starting") as status:
         if server is not None:
             proof = _build(plan, server, corner, username, f"the server at {server}", None, status)

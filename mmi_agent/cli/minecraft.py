@@ -139,8 +139,10 @@ def show_progress(
     from mmi_minecraft.formats import read_blueprint
     from mmi_minecraft.howto import render_howto
 
-    from mmi_agent.whole_file import write_whole
+    from mmi_agent.whole_file import check_writable, write_whole
 
+    if page:
+        check_writable(page)
     blueprint = rotated(read_blueprint(plan), turns)
     progress = _looked(blueprint, server, corner_of(at), username)
     if page:
@@ -220,9 +222,11 @@ def _write(
     from mmi_minecraft.howto import render_howto
     from rich.console import Console
 
-    from mmi_agent.whole_file import write_whole
+    from mmi_agent.whole_file import check_writable, write_whole
 
     check_version(blueprint, version)
+    for path in filter(None, (out, preview)):
+        check_writable(path)
     if out:
         write_blueprint(blueprint, out, version=version)
     if preview:

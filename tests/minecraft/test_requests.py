@@ -87,6 +87,12 @@ def test_the_command_plans_writes_and_previews(tmp_path: Path) -> None:
         (["plan", "fence", "--out", "fence.dat"], "error: fence.dat: not a form of blueprints"),
         (["plan", "house.schem"], "error: 'house.schem' is a file: expected a few words; mmi minecraft convert shows"),
         (["build", "house.schem"], "error: house.schem: No such file"),
+        (["build", "fence 3 by 3", "--page", "/dev/null/page.html"], "error: /dev/null: "),
+        (["plan", "fence 3 by 3", "--preview", "/dev/null/page.html"], "error: /dev/null: "),
+        (
+            ["progress", "no.nbt", "--server", "no:1", "--at", "0 0 0", "--page", "/dev/null/a.html"],
+            "error: /dev/null: ",
+        ),
         (["convert", "nowhere.schem"], "error: nowhere.schem: No such file"),
     ],
 )
