@@ -28,6 +28,11 @@ def row(*blocks: str) -> Blueprint:
     return canvas.blueprint()
 
 
+def test_no_air_is_a_block() -> None:
+    cave = row("stone", "minecraft:cave_air", "void_air", "air")
+    assert cave.num_blocks == 1 and {str(state) for state in cave.palette} == {"stone", "air"}
+
+
 def test_a_state_is_complete_and_equal_however_it_is_written() -> None:
     written = [
         "oak_stairs[half=top,facing=east]",

@@ -13,6 +13,7 @@ __all__ = ["AIR", "VOID", "BlockState"]
 _FORM = re.compile(r"(?:minecraft:)?(?P<name>[a-z0-9_]+)(?:\[(?P<properties>[^\[\]]*)\])?")
 _PAIR = re.compile(r"([a-z0-9_]+)=([a-z0-9_]+)")
 _LONGEST = 1000
+_OTHER_AIR = ("cave_air", "void_air")  # which the game keeps apart, and nobody else
 
 
 @dataclass(frozen=True)
@@ -39,17 +40,17 @@ class BlockState:
 
     @staticmethod
     def of(name: str, properties: Mapping[str, str] | None = None) -> "BlockState":
-        """The block with these properties; the others have their defaults.
+        """The block with these properties; the others have their defaults. All air is `AIR`.
 
         Raises:
             UnknownNameError: If there is no such block; offers the nearest.
             ConfigError: If it has no such property or value.
         """
-        kind = block_kind(name)
+        kind = block_kind("air" if name in _OTHER_AIR else name)
         chosen = dict(properties or {})
         for key, value in chosen.items():
             _check(kind, key, value)
-        return BlockState(name, tuple({**kind.defaults, **chosen}.items()))
+        return BlockState(kind.name, tuple({**kind.defaults, **chosen}.items()))
 
     @cached_property
     def kind(self) -> BlockKind:

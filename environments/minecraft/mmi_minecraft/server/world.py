@@ -4,12 +4,10 @@ from collections.abc import Iterable
 from typing import TypedDict
 
 from mmi_agent.errors import MMIError
-from mmi_minecraft.block_state import AIR, BlockState
+from mmi_minecraft.block_state import BlockState
 from mmi_minecraft.blueprint import Blueprint, Position
 
 __all__ = ["Cells", "as_blueprint", "state_of"]
-
-_NO_BLOCK = ("air", "cave_air", "void_air")
 
 
 class Cells(TypedDict):
@@ -22,11 +20,10 @@ class Cells(TypedDict):
 def state_of(text: str) -> BlockState:
     """The block that the bridge names; one that no version known here has is taken as it is."""
     try:
-        state = BlockState.parse(text)
+        return BlockState.parse(text)
     except MMIError:
         name, _, inner = text.rstrip("]").partition("[")
         return BlockState(name, tuple(_pairs(inner.split(","))))
-    return AIR if state.name in _NO_BLOCK else state
 
 
 def _pairs(parts: Iterable[str]) -> Iterable[tuple[str, str]]:
