@@ -8,7 +8,7 @@ from threading import Thread
 
 import pytest
 from live import GROUND, Plot, eventually
-from mmi_minecraft import BlockState, Canvas
+from mmi_minecraft import VOID, BlockState, Blueprint, Canvas
 from mmi_minecraft.building.live import build, verify
 from mmi_minecraft.building.verifying import alike
 from mmi_minecraft.generators import Fence, Hut, Path
@@ -91,6 +91,12 @@ def test_missing_materials_are_told_before_anything_is_done(plot: Callable[..., 
     with pytest.raises(ActionError, match="so nothing was begun: 10 oak_fence, 1 oak_fence_gate"):
         build(here.player, FENCE, here.at)
     assert here.read((0, 0, 0), (4, 0, 3)).num_blocks == 0
+
+
+def test_a_plan_that_says_nothing_is_refused(plot: Callable[..., Plot]) -> None:
+    here = plot("creative")
+    with pytest.raises(ActionError, match="the plan says nothing of any cell"):
+        build(here.player, Blueprint.of((2, 1, 1), [VOID], [0, 0]), here.at)
 
 
 def test_a_block_that_the_version_lacks_is_told(plot: Callable[..., Plot]) -> None:

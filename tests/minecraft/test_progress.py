@@ -18,6 +18,7 @@ from mmi_minecraft.transforms import shifted
 from typer.testing import CliRunner
 
 from mmi_agent.cli.app import app
+from mmi_agent.errors import ConfigError
 
 CORNER = Position(12, 5, 31)  # where no other test builds
 OAK = "oak fence"
@@ -77,6 +78,11 @@ def test_the_command_says_which_layer_and_what_it_lacks(serve: Callable[..., Pra
 )  # fmt: skip
 def test_it_is_told_in_few_words(blueprint: Blueprint, stands: int, said: str) -> None:
     assert str(progress_of(compare(blueprint, part(blueprint, stands)))).startswith(said)
+
+
+def test_a_plan_without_blocks_is_refused() -> None:
+    with pytest.raises(ConfigError, match="the plan has no blocks"):
+        progress_of(compare(part(PEN, 0), PEN))
 
 
 def test_what_has_to_be_cleared_belongs_to_the_layer_below() -> None:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mmi_agent.errors import ConfigError
 from mmi_minecraft.block_state import AIR
 from mmi_minecraft.blueprint import Blueprint
 from mmi_minecraft.building.ground import REPLACED
@@ -84,10 +85,16 @@ def filled_layers(blueprint: Blueprint) -> list[int]:
 
 
 def progress_of(verification: Verification) -> Progress:
-    """Sorts what is wrong by layers; one without blocks belongs to the next one below that has some."""
+    """Sorts what is wrong by layers; one without blocks belongs to the next one below that has some.
+
+    Raises:
+        ConfigError: If the plan puts nothing down.
+    """
     blueprint = verification.blueprint
     layers: list[LayerProgress] = []
     filled = filled_layers(blueprint)
+    if not filled:
+        raise ConfigError("the plan has no blocks, so it has no layers that could be built")
     for place, y in enumerate(filled):
         low = y if place else 0
         high = filled[place + 1] if place + 1 < len(filled) else blueprint.size.y

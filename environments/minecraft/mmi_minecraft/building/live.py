@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import inf
 
 from mmi_agent.errors import ActionError, MMIError
-from mmi_minecraft.block_state import AIR
+from mmi_minecraft.block_state import AIR, VOID
 from mmi_minecraft.block_table import data_versions
 from mmi_minecraft.blueprint import Blueprint, Position
 from mmi_minecraft.building.crew import Crew, OutOfTime
@@ -101,8 +101,8 @@ def build(player: Player, blueprint: Blueprint, at: Position, *, timeout_s: floa
         timeout_s: After so long it stops, between two blocks.
 
     Raises:
-        ActionError: If it cannot begin: a part is too far away to be known, the game's version lacks a block, or
-            materials are missing; says which. Nothing has been done then.
+        ActionError: If it cannot begin: the plan says nothing, a part is too far away to be known, the game's version
+            lacks a block, or materials are missing; says which. Nothing has been done then.
         EnvironmentFailure: If the game is gone.
     """
     began = time.monotonic()
@@ -155,6 +155,8 @@ def missing_materials(wrong: Iterable[Difference], state: PlayerState, scaffoldi
 
 
 def _check(blueprint: Blueprint, state: PlayerState) -> None:
+    if blueprint.palette == (VOID,):
+        raise ActionError("the plan says nothing of any cell, so there is nothing to build")
     if state.version in data_versions():
         try:
             check_version(blueprint, state.version)
