@@ -221,6 +221,15 @@ HOSTILE = {
     "a text that is none": (compound(named(8, b"a", b"\0\x02\xff\xfe")), "damaged: no"),
     "half of a packed file": (gzip.compress(compound(named(8, b"a", b"\0\x02hi")))[:20], "cut off|damaged"),
     "nothing": (b"", "cut off"),
+    "lists where compounds should be": (
+        compound(
+            named(9, b"Schematic", b"\x03\0\0\0\x01\0\0\0\x02"),
+            named(9, b"Regions", b"\x03\0\0\0\x01\0\0\0\x02"),
+            named(9, b"size", b"\x03\0\0\0\x03\0\0\0\x01\0\0\0\x01\0\0\0\x01"),
+            named(9, b"palettes", b"\x03\0\0\0\x01\0\0\0\x05"),
+        ),
+        "damaged: ",
+    ),
     "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(50), "does not begin with a compound"),
 }
 
@@ -294,6 +303,11 @@ def test_a_damaged_file_is_never_more_than_an_error(suffix: str, tmp_path: Path)
         ("a.json", b'{"levels": [{"placement": [["stone"], []]}]}', "rows of level 0 are not equally long"),
         ("a.json", b'{"levels": [{"placement": 3}]}', "level 0 has no placement"),
         ("a.json", b'{"levels": [{"placement": [["stone"]], "coordinates": [0, 1e9, 0]}]}', "three whole numbers"),
+        (
+            "a.json",
+            b'{"levels": [{"placement": [["stone"]], "coordinates": [0, ' + b"9" * 4001 + b", 0]}]}",
+            "level 0 has the coordinates .*: the world ends at 30,000,000",
+        ),
         ("a.json", b"{}", "expected the levels of one blueprint, found 0"),
     ],
 )

@@ -182,8 +182,9 @@ def test_it_is_found_by_its_name(serve: Callable[..., PracticeServer]) -> None:
     environment = make_environment(f"minecraft/server:127.0.0.1:{port}", with_pictures=False)
     assert environment.name == f"minecraft/server:127.0.0.1:{port}"
     environment.close()
-    with pytest.raises(ConfigError, match=r"HOST:PORT with a port of 1 to 65535, not 'example\.org:70000'"):
-        make_environment("minecraft/server:example.org:70000")
+    for wrong in ("example.org:70000", "localhost:²", f"localhost:{'9' * 5000}", "::1"):
+        with pytest.raises(ConfigError, match=f"HOST:PORT with a port of 1 to 65535, not '{wrong[:20]}"):
+            make_environment(f"minecraft/server:{wrong}")
     with pytest.raises(ConfigError, match="username 'a b': expected 3 to 16 letters"):
         MinecraftEnvironment(username="a b")
     with pytest.raises(ConfigError, match="needs a task"):

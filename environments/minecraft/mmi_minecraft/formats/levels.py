@@ -14,6 +14,7 @@ from mmi_minecraft.blueprint import Blueprint, Canvas
 __all__ = ["read_levels", "write_levels"]
 
 _MAX_BYTES = 16 << 20
+_FARTHEST = 30_000_000  # where the world ends
 
 
 def read_levels(data: bytes, max_cells: int) -> Blueprint:
@@ -83,4 +84,6 @@ def _coordinates(level: Any, number: int) -> tuple[int, int, int]:
     place = level.get("coordinates", [0, number, 0])
     if not isinstance(place, list) or len(place) != 3 or not all(type(value) is int for value in place):
         raise ConfigError(f"level {number} has the coordinates {place!r:.60}: expected three whole numbers")
+    if max(map(abs, place)) > _FARTHEST:
+        raise ConfigError(f"level {number} has the coordinates {place!r:.60}: the world ends at {_FARTHEST:,}")
     return place[0], place[1], place[2]

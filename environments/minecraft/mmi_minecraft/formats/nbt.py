@@ -58,7 +58,7 @@ def expect(parent: Any, key: str | int, kind: type[_Tag]) -> _Tag:
     """
     try:
         tag = parent[key]
-    except (KeyError, IndexError, TypeError):
+    except (KeyError, IndexError, TypeError, AttributeError):  # the last from a list that is asked for a name
         raise ConfigError(f"damaged: no {key!r}, which should be {_kind_name(kind)}") from None
     if not isinstance(tag, kind):
         raise ConfigError(f"damaged: {key!r} is {_kind_name(type(tag))}, not {_kind_name(kind)}")

@@ -21,7 +21,8 @@ def read_structure(data: bytes, max_cells: int) -> Blueprint:
     root = unpack(data)
     size = Size(*_three(expect(root, "size", list), "size"))
     check_volume(size, max_cells)
-    listed = expect(root, "palettes", list)[0] if root.get("palettes") else expect(root, "palette", list)
+    several = "palettes" in root
+    listed = expect(expect(root, "palettes", list), 0, list) if several else expect(root, "palette", list)
     palette = [VOID, *map(from_compound, listed)]
     cells = [0] * size.volume
     for block in expect(root, "blocks", list):

@@ -26,6 +26,7 @@ _PORT = 25565
 _JOIN_TIMEOUT_S = 30
 _RAY_COLUMNS, _RAY_ROWS, _RAY_BLOCKS = 32, 18, 20
 _NEWS_KEPT = 6
+_ADDRESS = re.compile(r"(?:(?P<host>[^:]*):)?(?P<port>[0-9]{1,5})|(?P<alone>[^:]*[^:0-9][^:]*)")
 _USERNAME = re.compile(r"[A-Za-z0-9_]{3,16}")
 
 
@@ -203,12 +204,11 @@ class MinecraftEnvironment:
 
 def _address(task_id: str | None, host: str, port: int) -> tuple[str, int]:
     if task_id is not None:
-        name, _, number = task_id.rpartition(":")
-        if not number.isdigit():
-            name, number = task_id, str(_PORT)
-        host, port = name or "127.0.0.1", int(number)
+        named = _ADDRESS.fullmatch(task_id)
+        host = (named["alone"] or named["host"] or "127.0.0.1") if named else ""
+        port = int(named["port"] or _PORT) if named else 0
     if not host or not 1 <= port <= 65535:
-        given = task_id or f"{host}:{port}"
+        given = f"{host}:{port}" if task_id is None else task_id[:80]
         raise ConfigError(f"a server is named by HOST:PORT with a port of 1 to 65535, not {given!r}")
     return host, port
 
