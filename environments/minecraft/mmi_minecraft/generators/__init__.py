@@ -11,7 +11,16 @@ from mmi_minecraft.generators.hut import Hut
 from mmi_minecraft.generators.path import Path
 from mmi_minecraft.generators.stairs import Stairs
 from mmi_minecraft.generators.structure import Structure
-from mmi_minecraft.generators.supplies import BUILDING_BLOCKS, BuildingBlock, Family, GroundBlock, Wood, log, parts
+from mmi_minecraft.generators.supplies import (
+    BUILDING_BLOCKS,
+    BuildingBlock,
+    Family,
+    GroundBlock,
+    Wood,
+    log,
+    parts,
+    whole_blocks,
+)
 from mmi_minecraft.generators.tower import Tower
 from mmi_minecraft.generators.wall import Wall
 
@@ -34,6 +43,7 @@ __all__ = [
     "as_structure",
     "log",
     "parts",
+    "whole_blocks",
 ]
 
 GENERATORS: dict[str, type[Structure]] = {

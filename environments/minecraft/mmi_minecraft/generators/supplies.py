@@ -1,5 +1,6 @@
 """What can be built from: woods, families of stone with their stairs and walls, and whole blocks."""
 
+from functools import cache
 from typing import Annotated, Literal, NamedTuple, get_args
 
 from pydantic import AfterValidator, WithJsonSchema
@@ -7,7 +8,7 @@ from pydantic import AfterValidator, WithJsonSchema
 from mmi_agent.errors import UnknownNameError
 from mmi_minecraft.block_table import block_kind, block_names
 
-__all__ = ["BUILDING_BLOCKS", "BuildingBlock", "Family", "GroundBlock", "Parts", "Wood", "log", "parts"]
+__all__ = ["BUILDING_BLOCKS", "BuildingBlock", "Family", "GroundBlock", "Parts", "Wood", "log", "parts", "whole_blocks"]
 
 Wood = Literal[
     "oak", "spruce", "birch", "jungle", "acacia", "dark_oak", "mangrove", "cherry", "bamboo", "crimson", "warped"
@@ -94,10 +95,15 @@ BUILDING_BLOCKS: tuple[str, ...] = (
 _GROUND = ("dirt_path", "gravel", "coarse_dirt", "sand")
 
 
+@cache
+def whole_blocks() -> tuple[str, ...]:
+    """Every block that fills its cell and can be carried."""
+    return tuple(each for each in block_names() if block_kind(each).shape == "full" and block_kind(each).stack)
+
+
 def _building_block(name: str) -> str:
-    whole = [each for each in block_names() if block_kind(each).shape == "full" and block_kind(each).stack]
-    if name not in whole:
-        raise ValueError(str(UnknownNameError.among("whole block", name, whole)))
+    if name not in whole_blocks():
+        raise ValueError(str(UnknownNameError.among("whole block", name, whole_blocks())))
     return name
 
 

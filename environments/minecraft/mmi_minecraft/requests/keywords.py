@@ -10,7 +10,8 @@ from difflib import get_close_matches
 from typing import Any, get_args
 
 from mmi_minecraft.block_table import block_names
-from mmi_minecraft.generators import BUILDING_BLOCKS, Family, Wood, log, parts
+from mmi_minecraft.generators import BUILDING_BLOCKS, Family, Wood, log, parts, whole_blocks
+from mmi_minecraft.requests.doubts import doubt
 from mmi_minecraft.requests.reading import Reading, read_parameters
 
 __all__ = ["KeywordReader"]
@@ -51,12 +52,19 @@ _ONES = {
     )
     for word in words.split("/")
 }
-_TENS = enumerate("thirty forty fifty sixty seventy eighty ninety".split(), 3)
-_NUMBERS = _ONES | {word: 10 * number for number, word in _TENS}
+_TENS = {word: 10 * n for n, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
+_NUMBERS = _ONES | _TENS
 _SIDES = ("north", "east", "south", "west")
 _GATE_SIDE = "south"
 _WOODS = get_args(Wood)
 _FAMILIES = tuple(family for group in get_args(Family) for family in get_args(group))
+_OTHER_BLOCKS = [
+    name for name in whole_blocks() if name not in BUILDING_BLOCKS and not name.endswith(("_wood", "_hyphae"))
+]
+"""Whole blocks that are not offered; who says oak wood means planks."""
+
+_MADE = {"made", "built", "out"}
+_NO_MATERIALS = {*" ".join(_MEASURES.values()).split(), *_NOUNS, "any", "size", "block", "blocks"}
 _GAP = r"\b(?:river|ravine|gap|valley|canyon|stream|lake)\b[^,\d]* (\d+)(?: blocks?)? wide"
 _UNKNOWN_HERE = set(
     "marble steel metal concrete plastic aluminium slate limestone plaster adobe titanium rubber paper cardboard "
@@ -81,23 +89,37 @@ class KeywordReader:
         said |= _EXTRAS[kind](text)
         unknown = _unknown_material(text, words[place - 1] if place else "")
         if unknown and not {"material", "walls"} & said.keys():
-            near = get_close_matches(unknown, block_names(), n=3, cutoff=0.6)
-            near = near or [name for name in BUILDING_BLOCKS if name.endswith(f"_{unknown}")][:3]
-            hint = f"did you mean {' or '.join(near)}?" if near else "name another, such as stone_bricks or oak_planks."
-            return Reading(question=f"I know no block called {unknown!r}: {hint}")
+            return Reading(question=_ask_material(kind, unknown))
+        if question := doubt(request, text, said):
+            return Reading(question=question)
         reading = read_parameters(said)
         if kind == "fence" and said.get("gate") == _GATE_SIDE and _GATE_SIDE not in words:
             return replace(reading, assumed=(f"gate: {_GATE_SIDE}", *reading.assumed))
         return reading
 
 
+def _ask_material(kind: str, unknown: str) -> str:
+    families = (*_WOODS, "nether_brick") if kind == "fence" else _FAMILIES if kind in ("stairs", "bridge") else ()
+    near = get_close_matches(unknown, families or block_names(), n=3, cutoff=0.6)
+    near = near or [name for name in families or BUILDING_BLOCKS if name.endswith(f"_{unknown}")][:3]
+    other = "oak or birch" if families else "stone_bricks or oak_planks"
+    hint = f"did you mean {' or '.join(near)}?" if near else f"name another, such as {other}."
+    return f"I build no {kind} of {unknown!r}: {hint}" if families else f"I know no block called {unknown!r}: {hint}"
+
+
 def _plain(request: str) -> str:
     """Lower case, numbers in figures, "9x7" taken apart; clauses end with a comma that stands alone."""
-    text = re.sub(r"(\d+)\s*[x*\u00d7]\s*(?=\d)", r"\1 by ", request.lower())
+    text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", request.lower())
+    text = re.sub(r"(\d+)\s*[x*\u00d7]\s*(?=\d)", r"\1 by ", text)
+    text = re.sub(r"(\d+)\s*(?:m|met(?:er|re)s?)\b", r"\1 blocks", text)
+    text = re.sub(r"(\d+)(?: blocks?)? up\b", r"\1 high", text)
+    text = re.sub(r"(?<=\d)(?=[a-z])", " ", text)
     text = re.sub(r"[,;.:!?()]+", " , ", text.replace("'s", ""))
     text = re.sub(r"[^a-z0-9, ]+", " ", text)
     text = re.sub(r"\bcobble\b", "cobblestone", text)
     text = re.sub(r"\b(a|half a) dozen\b", lambda match: "6" if "half" in match[0] else "12", text)
+    tens, ones = "|".join(_TENS), "|".join(word for word, number in _ONES.items() if 0 < number < 10)
+    text = re.sub(rf"\b({tens}) ({ones})\b", lambda match: str(_TENS[match[1]] + _ONES[match[2]]), text)
     return " ".join(str(_NUMBERS.get(word, word)) for word in text.split())
 
 
@@ -109,12 +131,12 @@ def _sizes(text: str, kind: str) -> dict[str, int]:
     if kind == "bridge" and (gap := re.search(_GAP, text)):
         found["length"] = int(gap[1])
         text = text.replace(gap[0], " ")
-    if match := re.search(r"\b(\d+) by (\d+)(?: by (\d+))?", text):
+    if match := re.search(r"\b(\d+)(?: blocks?)? by (\d+)(?: blocks?)?(?: by (\d+))?", text):
         found |= {field: int(number) for field, number in zip(_SIZES[kind], match.groups(), strict=False) if number}
     for field, names in _MEASURES.items():
         name = f"(?:{names.replace(' ', '|')})"
         match = re.search(rf"\b(\d+)(?: blocks?)?(?: in)? {name}\b", text) or re.search(
-            rf"\b{name}(?: of| is)? (\d+)\b", text
+            rf"\b{name}(?: of| is| as)? (\d+)\b", text
         )
         field = _renamed(field, kind)
         if match and field in fields:
@@ -168,11 +190,19 @@ def _named(text: str, names: Iterable[str]) -> str | None:
 
 
 def _block(text: str) -> str | None:
-    """The building block that is said; of a wood its planks."""
+    """The building block that is said, of a wood its planks; one that is not offered only where materials stand."""
+    if other := _named(" , ".join(_material_places(text)), _OTHER_BLOCKS):
+        return other
     wood = _named(text, _WOODS) or ("oak" if re.search(r"\bwood(en)?\b", text) else None)
     if wood and re.search(r"\b(logs?|trunks?|stems?)\b", text):
         return log(wood)
     return _named(text, BUILDING_BLOCKS) or (parts(wood).block if wood else None)
+
+
+def _material_places(text: str) -> list[str]:
+    """The words right before the building's name, and those after "of" or "from"."""
+    before = re.findall(rf"((?:[a-z]+ ){{1,3}})(?:{'|'.join(_NOUNS)})\b", text)
+    return [*before, *re.findall(r"\b(?:of|from)((?: [a-z]+){1,3})", text)]
 
 
 def _family(text: str) -> str | None:
@@ -296,11 +326,14 @@ _EXTRAS: dict[str, Callable[[str], Mapping[str, Any]]] = {
 
 
 def _unknown_material(text: str, before: str) -> str:
-    """A material that is asked for and is not known here: after "out of", or right before the building's name."""
+    """A material that is asked for and was not found: after "out of", or right before the building's name."""
     known = {part for name in block_names() for part in name.split("_")}
     known |= {f"{part}s" for part in known} | {part.rstrip("s") for part in known}
-    named = re.search(r"\b(?:out of|made of|made from|from|of)(?: an?| the| some)? ([a-z]+)\b", text)
-    if named and named[1] in _UNKNOWN_HERE - known:
-        return named[1]
+    for before_it, word, material in re.findall(r"\b(?:(\w+) )?(from|of)(?: an?| the| some)? ([a-z]+)\b", text):
+        is_made_of = before_it in _MADE or (before_it in _NOUNS and word == "of")
+        if (is_made_of and material not in _NO_MATERIALS) or material in _UNKNOWN_HERE - known:
+            return material
+    if {before, f"{before}_block"} & {*whole_blocks()}:
+        return before
     misspelt = before not in known and before not in _NOUNS and get_close_matches(before, known, n=1, cutoff=0.85)
     return before if before in _UNKNOWN_HERE or (misspelt and len(before) > 4) else ""
