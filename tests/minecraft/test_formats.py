@@ -246,6 +246,13 @@ def test_a_hostile_file_is_refused_in_one_line(what: str, suffix: str, tmp_path:
     assert "\n" not in str(raised.value)
 
 
+def test_more_cells_than_there_is_room_for_are_not_counted_to_the_end(tmp_path: Path) -> None:
+    root = {"Version": Int(2), "Palette": Compound({"air": Int(0)}), "BlockData": ByteArray([0] * 9)}
+    path = saved(tmp_path / "bomb.schem", Compound({**root, **dict.fromkeys(("Width", "Height", "Length"), Short(2))}))
+    with pytest.raises(ConfigError, match="more than the 8 cells are given that are needed"):
+        read_blueprint(path)
+
+
 def test_hostile_files_take_little_memory(tmp_path: Path) -> None:
     paths = []
     for number, (data, _) in enumerate(HOSTILE.values()):
@@ -296,6 +303,7 @@ def test_a_damaged_file_is_never_more_than_an_error(suffix: str, tmp_path: Path)
         ("a.schem2", b"", "not a form of blueprints"),
         ("a.mcfunction", b"say hi", "line 1: 'say hi' is no setblock or fill"),
         ("a.mcfunction", b"setblock ~ 0 ~ stone", "line 1: some positions are relative"),
+        ("a.mcfunction", b"setblock 0 0 0 stone\nsetblock ~ ~ ~ stone", "line 2: some positions are relative"),
         ("a.mcfunction", b"fill ~ ~ ~ ~99999999 ~9 ~9 stone", "line 1: more cells are filled"),
         ("a.mcfunction", b"\n\nsetblock 0 0 0 stoone", "line 3: unknown block 'stoone': did you mean 'stone'"),
         ("a.mcfunction", b"# nothing", "without blocks"),

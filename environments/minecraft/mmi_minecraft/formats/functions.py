@@ -37,12 +37,12 @@ class _Box(NamedTuple):
 def read_function(data: bytes, max_cells: int) -> Blueprint:
     """Reads a function that only sets and fills; whatever else it does is refused.
 
-    Positions may be relative (~) or not; those that are not are taken as they are.
+    Positions may all be relative (~) or all not; those that are not are taken as they are.
     """
-    canvas, placed = Canvas(), 0
+    canvas, placed, kinds = Canvas(), 0, set[bool]()
     for number, line in enumerate(_lines(data), 1):
         try:
-            placed += _run(line, canvas, max_cells - placed)
+            placed += _run(line, canvas, max_cells - placed, kinds)
         except MMIError as error:
             raise type(error)(f"line {number}: {error}") from error
     return canvas.blueprint(max_cells=max_cells)
@@ -80,11 +80,11 @@ def _lines(data: bytes) -> list[str]:
         raise ConfigError(f"not a function: it is no text ({error.reason} at byte {error.start})") from error
 
 
-def _run(line: str, canvas: Canvas, room: int) -> int:
-    """Carries out a line; returns how many cells it filled."""
+def _run(line: str, canvas: Canvas, room: int, kinds: set[bool]) -> int:
+    """Carries out a line; returns how many cells it filled. `kinds` says whether positions so far were relative."""
     line = " ".join(line.split())
     if box := _BOX.fullmatch(line):
-        corners = _corners(*box.groups())
+        corners = _corners(kinds, *box.groups())
         for corner in corners:
             if canvas[corner] == VOID:
                 canvas[corner] = VOID
@@ -93,10 +93,10 @@ def _run(line: str, canvas: Canvas, room: int) -> int:
         return 0
     if single := _SETBLOCK.fullmatch(line):
         *place, block, mode = single.groups()
-        corners = _corners(*place, *place)
+        corners = _corners(kinds, *place, *place)
     elif filled := _FILL.fullmatch(line):
         *place, block, mode = filled.groups()
-        corners = _corners(*place)
+        corners = _corners(kinds, *place)
     else:
         raise ConfigError(f"{line[:60]!r} is no setblock or fill that is read here")
     if corners.volume > room:
@@ -114,8 +114,9 @@ def _fill(canvas: Canvas, box: _Box, state: BlockState, *, keep: bool) -> None:
                     canvas[x, y, z] = state
 
 
-def _corners(*numbers: str) -> _Box:
-    if len({number.startswith("~") for number in numbers}) > 1:
+def _corners(kinds: set[bool], *numbers: str) -> _Box:
+    kinds.update(number.startswith("~") for number in numbers)
+    if len(kinds) > 1:
         raise ConfigError("some positions are relative (~) and some are not")
     values = [int(number.lstrip("~") or 0) for number in numbers]
     first, second = values[:3], values[3:]

@@ -119,6 +119,8 @@ def _from_varints(data: bytes, count: int, ids: Mapping[int, int]) -> Iterator[i
             continue
         if value not in ids:
             raise ConfigError(f"damaged: a cell names block {value}, which the palette does not have")
+        if read == count:  # a packed file of a few KiB has room for millions
+            raise ConfigError(f"damaged: more than the {count:,} cells are given that are needed")
         yield ids[value]
         value, shift, read = 0, 0, read + 1
     if read != count or shift:
