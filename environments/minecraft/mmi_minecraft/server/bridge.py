@@ -18,8 +18,6 @@ from mmi_minecraft.server.node import BRIDGE, Progress, bridge_packages, find_no
 
 __all__ = ["Bridge", "BridgeEvent", "Refused"]
 
-Program = Literal["bridge.mjs", "server.mjs"]
-
 _EVENTS_KEPT = 200
 _LINES_KEPT = 20
 _CLOSE_TIMEOUT_S = 2
@@ -96,7 +94,7 @@ class Bridge:
             raise EnvironmentFailure(f"the Minecraft bridge has ended{self._pipe.last_words()}") from error
         answer = self._pipe.answer(self._last_id, time.monotonic() + timeout_s)
         if answer is None:
-            ended = self.ended
+            ended = self.ended or not self._pipe.is_open
             self.close()
             state = "has ended" if ended else f"did not answer to {method!r} within {timeout_s:g} s and was ended"
             raise EnvironmentFailure(f"the Minecraft bridge {state}{self._pipe.last_words()}")
@@ -161,6 +159,11 @@ class _Pipe:
         Thread(target=self._read, args=(process.stdout,), name="mmi-minecraft", daemon=True).start()
         Thread(target=self._read_errors, args=(process.stderr,), name="mmi-minecraft-errors", daemon=True).start()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether more may be said."""
+        return self._open
+
     def answer(self, number: int, until_s: float) -> dict[str, Any] | None:
         """Waits for an answer; None if none comes."""
         with self._changed:
@@ -182,17 +185,23 @@ class _Pipe:
         return f": {said.strip()[:300]}" if said else ""
 
     def _read(self, lines: IO[str]) -> None:
-        for line in lines:
-            message: dict[str, Any] = json.loads(line)
+        try:
+            for line in lines:
+                self._hear(json.loads(line))
+        except json.JSONDecodeError:
+            pass  # it ended in the middle of a line
+        finally:
             with self._changed:
-                if "event" in message:
-                    self._events.append(BridgeEvent(message["event"], message["data"]))
-                else:
-                    self._answers[message["id"]] = message
-                    self._changed.notify_all()
+                self._open = False
+                self._changed.notify_all()
+
+    def _hear(self, message: dict[str, Any]) -> None:
         with self._changed:
-            self._open = False
-            self._changed.notify_all()
+            if "event" in message:
+                self._events.append(BridgeEvent(message["event"], message["data"]))
+            else:
+                self._answers[message["id"]] = message
+                self._changed.notify_all()
 
     def _read_errors(self, lines: IO[str]) -> None:
         self._errors.extend(line for line in lines if line.strip())
