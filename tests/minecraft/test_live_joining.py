@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import psutil
 import pytest
@@ -67,10 +69,27 @@ def test_online_mode(player: Player, serve: Callable[..., PracticeServer]) -> No
 def test_kicked_and_back_again(player: Player, serve: Callable[..., PracticeServer]) -> None:
     server = serve("1.16.4")
     join(player, server)
+    page = f"http://127.0.0.1:{player.view(port=0, distance=1)}/"
     server.kick("stranger", "no robots here")
     with pytest.raises(EnvironmentFailure, match="stranger is no longer in the game: it said: no robots here"):
         eventually(lambda: player.state().username != "stranger")  # never, but it asks until the game is lost
     assert join(player, server).startswith("1.16")
+    with pytest.raises(URLError):
+        urlopen(page, timeout=10)
+    assert urlopen(f"http://127.0.0.1:{player.view(port=0, distance=1)}/", timeout=10).status == 200
+
+
+def test_a_bridge_that_dies_in_the_middle_of_a_line_is_gone_at_once(
+    node: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script(
+        tmp_path, "node", """if [ "$1" = --version ]; then echo v22.1.0; else read line; printf '{"id": 1, "res'; fi"""
+    )
+    monkeypatch.setenv("PATH", str(tmp_path))
+    began = time.monotonic()
+    with pytest.raises(EnvironmentFailure, match="the Minecraft bridge has ended"):
+        Player().state()
+    assert time.monotonic() - began < 20
 
 
 def test_a_port_in_use(serve: Callable[..., PracticeServer]) -> None:

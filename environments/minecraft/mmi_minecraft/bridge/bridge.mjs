@@ -26,7 +26,6 @@
 //     wait      seconds
 //     view      port distance                           {port} of the page that shows what the player sees; 0: any
 //     flush                                             waits until the page has all that it was sent
-//     leave
 //
 // Events: chat {from, text}, died {}, gone {why}.
 
@@ -50,6 +49,8 @@ function inGame (method) {
 
 async function enter (params) {
   if (bot && !bot.gone) throw new Misuse('this player is in a game already')
+  view?.close()
+  view = null
   bot = await join(params)
   bot.on('chat', (from, text) => { if (from !== bot.username) tell('chat', { from, text: text.slice(0, 500) }) })
   bot.on('death', () => tell('died', {}))
@@ -62,10 +63,5 @@ async function show (player, { port, distance }) {
   return { port: view.http.listening ? view.http.address().port : await view.listen(port) }
 }
 
-async function leave () {
-  bot?.end()
-  bot = null
-}
-
 const deeds = { state, sight, read, look, walk, fly, pillar, place, dig, craft, equip, chat, wait, view: show, flush: () => view?.flush() }
-serve({ join: enter, leave, ...Object.fromEntries(Object.entries(deeds).map(([name, method]) => [name, inGame(method)])) })
+serve({ join: enter, ...Object.fromEntries(Object.entries(deeds).map(([name, method]) => [name, inGame(method)])) })

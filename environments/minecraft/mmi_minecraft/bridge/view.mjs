@@ -12,7 +12,7 @@ const { WorldView } = need('prismarine-viewer').viewer
 const { getVersion } = need('prismarine-viewer/viewer/lib/version')
 
 const PAGE = join(dirname(need.resolve('prismarine-viewer')), 'public')
-const FLUSH_S = 5
+const FLUSH_S = 20
 
 export class View {
   constructor (bot, distance) {
@@ -33,6 +33,10 @@ export class View {
       throw new Misuse(`the viewer cannot listen on port ${port}: ${error.code}`)
     })])
     return this.http.address().port
+  }
+
+  close () {
+    this.io.close() // and what it listens with
   }
 
   show (socket) {
