@@ -7,6 +7,7 @@ import { FACES, placed } from './placement.mjs'
 import { propertiesOf, stateIdOf } from './states.mjs'
 
 const { Vec3 } = need('vec3')
+const makeItem = need('prismarine-item')
 
 const SIDES = Object.keys(FACES) // in the order in which packets count them
 const OPENED = /^(?!iron_).*(_door|_fence_gate|_trapdoor)$/
@@ -31,6 +32,7 @@ export function practice (server) {
       if (/_sneaking$/.test(actionId)) player.crouching = actionId === 'start_sneaking'
     })
     tellPlacesAnew(server, player._client)
+    tellWhatLies(server, player)
     player._client.prependListener('block_place', (packet) => { player.clicked = packet })
     player.on('dug', ({ position, block }) => removeOtherHalf(server, player.world, position, block))
     player.on('dug_done', ({ position }, isCancelled) => { // flying-squid tells everybody else
@@ -49,6 +51,21 @@ function tellPlacesAnew (server, client) {
   client.write = (name, params) => name === 'entity_teleport'
     ? write('sync_entity_position', { ...params, ...still, yaw: params.yaw * 360 / 256, pitch: params.pitch * 360 / 256 })
     : write(name, params)
+}
+
+// flying-squid says what a dropped item is where 1.16 has it, and nothing at all since 1.20.2.
+function tellWhatLies (server, player) {
+  const Item = makeItem(server.registry)
+  const isNamed = server.supportFeature('mcDataHasEntityMetadata')
+  const type = isNamed ? 'item_stack' : server.supportFeature('entityMetadataHasLong') ? 7 : 6
+  const spawn = player.spawnEntity
+  player.spawnEntity = (entity) => {
+    spawn(entity)
+    if (entity.itemId === undefined) return
+    const value = Item.toNotch(new Item(entity.itemId, entity.itemCount))
+    const metadata = [{ key: server.supportFeature('metadataIxOfItem'), type, value }]
+    player._client.write('entity_metadata', { entityId: entity.id, metadata })
+  }
 }
 
 function setGameMode (server, player, gameMode) {

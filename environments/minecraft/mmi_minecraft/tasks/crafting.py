@@ -1,5 +1,6 @@
 """Tasks of the inventory: what is fetched, and what is made of it."""
 
+import time
 from collections.abc import Iterator
 from math import dist
 from random import Random
@@ -15,7 +16,8 @@ __all__ = ["craft_set", "fell_and_craft"]
 
 _TRUNK = 4
 _TOOLS = ("wooden_pickaxe", "wooden_axe", "wooden_shovel", "wooden_sword")
-_MOST_WALKS = 8
+_GATHER_TIMEOUT_S = 30
+_LOOK_AGAIN_S = 0.5
 
 
 def craft_set(chance: Random) -> Problem:
@@ -70,15 +72,18 @@ def fell_and_craft(chance: Random) -> Problem:
 
 
 def _gathered(player: Player, item: str, count: int) -> Iterator[Act]:
-    """Walks to what lies about, until so many are carried."""
-    for _ in range(_MOST_WALKS):
-        state = player.state()
-        if state.items.get(item, 0) >= count:
-            return
+    """Walks to what lies about, until so many are carried; each place once before it looks again."""
+    until_s, been = time.monotonic() + _GATHER_TIMEOUT_S, set[Position]()
+    while (state := player.state()).items.get(item, 0) < count and time.monotonic() < until_s:
         lying = [entity for entity in state.entities if entity.kind == "item" and entity.name == item]
-        if not lying:
-            return
-        yield move(_below(min(lying, key=lambda entity: dist(entity.position, state.position))), why="There lies one.")
+        lying = [entity for entity in lying if _below(entity) not in been]
+        if lying:
+            to = _below(min(lying, key=lambda entity: dist(entity.position, state.position)))
+            been.add(to)
+            yield move(to, why="There lies one.")
+        else:  # it may still fall, or not have been told of
+            player.wait(_LOOK_AGAIN_S)
+            been.clear()
 
 
 def _below(entity: SeenEntity) -> Position:
