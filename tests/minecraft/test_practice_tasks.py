@@ -151,7 +151,7 @@ def test_a_player_who_was_sent_away_joins_again(server: PracticeServer, practice
     practice.reset(seed=0, pictures=MemoryPictures())
     server.kick("mmi", "for a test")
     with pytest.raises(EnvironmentFailure):
-        eventually(lambda: practice.observe() is None)  # never, but it asks until the game is lost
+        eventually(lambda: not practice.observe())  # never, but it asks until the game is lost
     practice.reset(seed=0, pictures=MemoryPictures())
     assert "survival" in practice.observe().text
 
