@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["build_building"]
 
 _PRACTICE_CORNER = (16, 5, 16)  # on level ground, a few steps from where players come in
+_VERSION = "1.21.4"
 _SPARE = 8  # scaffolding beside what the plan asks for
 _SUPPLY_TIMEOUT_S = 20
 _SLOTS = 36  # of a player's inventory
@@ -65,8 +66,14 @@ def build_building(
         bool, typer.Option("--creative", help="On the server of its own, fly and take any block, as in creative mode.")
     ] = False,
     version: Annotated[
-        str, typer.Option("--for", metavar="VERSION", help="The version of Minecraft of the server of its own.")
-    ] = "1.21.4",
+        str | None,
+        typer.Option(
+            "--for",
+            metavar="VERSION",
+            help="The version of Minecraft of the server of its own.",
+            show_default=_VERSION,
+        ),
+    ] = None,
     page: Annotated[Path, typer.Option(metavar="FILE", help="The page that proves it.")] = Path("building.html"),
     username: Annotated[str, typer.Option(metavar="NAME", help="The builder's name.")] = "mmi",
     open_it: Annotated[bool, typer.Option("--open", help="Open the page in your browser.")] = False,
@@ -84,6 +91,7 @@ def build_building(
       mmi minecraft build --picture logo.png --width 24 --palette wool,concrete --creative
     """
     need_extra()
+    from mmi_minecraft.formats import check_version
     from mmi_minecraft.materials import materials
     from rich.console import Console
 
@@ -92,6 +100,11 @@ def build_building(
     plan = asked(request, Pictured(picture, width, height, flat, palette), files=True)
     if server is not None and at is None:
         raise ConfigError("--server needs --at: where is it to stand?")
+    if server is not None and (creative or version):
+        raise ConfigError("--creative and --for are for a server of its own: expected no --server beside them")
+    version = version or _VERSION
+    if server is None:
+        check_version(plan.blueprint, version)
     if server is None and not creative:
         _check_room(materials(plan.blueprint))
     corner = corner_of(at) if at else corner_of(" ".join(map(str, _PRACTICE_CORNER)))

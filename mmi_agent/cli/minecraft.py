@@ -57,6 +57,7 @@ def plan_building(
       mmi minecraft plan --picture logo.png --width 32 --out logo.schem --preview logo.html
     """
     need_extra()
+    _check_open(open_it, preview, "--preview")
     plan = asked(request, Pictured(picture, width, height, flat, palette))
     _write(plan.blueprint, out, preview, version, plan.assumed)
     if json:
@@ -93,9 +94,14 @@ def convert_blueprint(
     """
     need_extra()
     from mmi_minecraft import mirrored, rotated
+    from mmi_minecraft.blueprint import TooManyCells
     from mmi_minecraft.formats import read_blueprint
 
-    blueprint = read_blueprint(source, max_cells=max_cells)
+    _check_open(open_it, preview, "--preview")
+    try:
+        blueprint = read_blueprint(source, max_cells=max_cells)
+    except TooManyCells as error:
+        raise ConfigError(f"{error}; --max-cells lets it have more") from error
     if mirror not in ("", "x", "z"):
         raise ConfigError(f"--mirror {mirror!r}: expected x or z")
     if mirror:
@@ -141,6 +147,7 @@ def show_progress(
 
     from mmi_agent.whole_file import check_writable, write_whole
 
+    _check_open(open_it, page, "--page")
     if page:
         check_writable(page)
     blueprint = rotated(read_blueprint(plan), turns)
@@ -155,6 +162,11 @@ def show_progress(
             print(page)
     if open_it and page:
         open_page(page)
+
+
+def _check_open(open_it: bool, page: Path | None, option: str) -> None:
+    if open_it and not page:
+        raise ConfigError(f"--open shows a page: expected {option} FILE too")
 
 
 def _looked(blueprint: "Blueprint", server: str, corner: "Position", username: str) -> "Progress":

@@ -97,9 +97,10 @@ def test_a_port_in_use(serve: Callable[..., PracticeServer]) -> None:
         PracticeServer(port=serve("1.16.4").port)
 
 
-def test_a_version_that_nobody_knows(node: str) -> None:
-    with pytest.raises(ConfigError, match=r"1\.99"):
-        PracticeServer(version="1.99")
+@pytest.mark.parametrize("version", ["1.99", "1.8.8"])
+def test_a_version_of_which_there_is_no_server(node: str, version: str) -> None:
+    with pytest.raises(ConfigError, match=f"no server of Minecraft {version} can be started here: expected 1.16.4 to"):
+        PracticeServer(version=version)
 
 
 def script(folder: Path, name: str, text: str) -> None:

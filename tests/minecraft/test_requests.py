@@ -103,6 +103,12 @@ def test_the_command_plans_writes_and_previews(tmp_path: Path) -> None:
         (["plan", "a castle"], "error: What shall I build?"),
         (["plan", "cherry fence", "--for", "1.16.4"], "error: unknown block in Minecraft 1.16.4 'cherry_fence'"),
         (["plan", "fence", "--out", "fence.dat"], "error: fence.dat: not a form of blueprints"),
+        (["plan", "fence", "--open"], "error: --open shows a page: expected --preview FILE too"),
+        (["build", "cherry fence", "--for", "1.16.4"], "error: unknown block in Minecraft 1.16.4 'cherry_fence'"),
+        (
+            ["build", "fence", "--server", "no:1", "--at", "0 0 0", "--for", "9.9"],
+            "error: --creative and --for are for a server of its own",
+        ),
         (["plan", "house.schem"], "error: 'house.schem' is a file: expected a few words; mmi minecraft convert shows"),
         (["build", "house.schem"], "error: house.schem: No such file"),
         (["build", "fence 3 by 3", "--page", "/dev/null/page.html"], "error: /dev/null: "),
@@ -119,6 +125,14 @@ def test_the_command_fails_in_one_line(command: list[str], says: str) -> None:
     assert done.exit_code == 1
     assert says in done.output
     assert done.output.count("\n") == 1
+
+
+def test_where_more_cells_can_be_asked_for_it_is_said_how(tmp_path: Path) -> None:
+    path = str(tmp_path / "fence.nbt")
+    convert = ["minecraft", "convert", path]
+    CliRunner().invoke(app, ["minecraft", "plan", "fence 3 by 3", "--out", path])
+    assert "; --max-cells lets it have more" in CliRunner().invoke(app, [*convert, "--max-cells", "8"]).output
+    assert CliRunner().invoke(app, [*convert, "--max-cells", "9"]).exit_code == 0
 
 
 def test_help_loads_nothing_of_it() -> None:

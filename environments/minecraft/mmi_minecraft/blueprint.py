@@ -12,10 +12,14 @@ from typing import NamedTuple
 from mmi_agent.errors import ConfigError
 from mmi_minecraft.block_state import AIR, VOID, BlockState
 
-__all__ = ["MAX_CELLS", "Blueprint", "Canvas", "Position", "Size", "check_volume"]
+__all__ = ["MAX_CELLS", "Blueprint", "Canvas", "Position", "Size", "TooManyCells", "check_volume"]
 
 MAX_CELLS = 1_000_000
 """A blueprint of more cells is refused unless it is asked for."""
+
+
+class TooManyCells(ConfigError):  # noqa: N818 - as its kin
+    """A blueprint has more cells than was asked for with `max_cells`."""
 
 
 class Position(NamedTuple):
@@ -55,15 +59,13 @@ def check_volume(size: Size, max_cells: int = MAX_CELLS) -> None:
     """Refuses a box without cells, or with too many.
 
     Raises:
-        ConfigError: Saying how many there are, and how many there may be.
+        ConfigError: If it has none.
+        TooManyCells: Saying how many there are, and how many there may be.
     """
     if min(size) < 1:
         raise ConfigError(f"a blueprint is at least 1 x 1 x 1, not {size}")
     if size.volume > max_cells:
-        raise ConfigError(
-            f"a blueprint of {size} has {size.volume:,} cells, more than {max_cells:,}: "
-            "make it smaller, or ask for more with max_cells"
-        )
+        raise TooManyCells(f"a blueprint of {size} has {size.volume:,} cells, more than {max_cells:,}: make it smaller")
 
 
 @dataclass(frozen=True, kw_only=True)

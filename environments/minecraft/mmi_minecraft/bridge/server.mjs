@@ -30,6 +30,7 @@ const { Vec3 } = need('vec3')
 const makeItem = need('prismarine-item')
 const makeChunk = need('prismarine-chunk')
 
+const [OLDEST, NEWEST] = ['1.16.4', '1.21.4']
 const MODES = { survival: 0, creative: 1 }
 const MOST_CELLS = 1_000_000
 const START_S = 30
@@ -41,7 +42,7 @@ let server = null
 async function start ({ version, port, game_mode: mode, layers, seed, whitelist, online_mode: online }) {
   if (server) throw new Misuse('the server runs already')
   if (!Object.hasOwn(MODES, mode)) throw new Misuse(`game mode ${mode}: expected survival or creative`)
-  if (!known.some((each) => each.minecraftVersion === version)) throw new Misuse(`there is no Minecraft ${version} that is known here: try 1.16.4 or 1.21.4`)
+  if (!(rank(version) >= rank(OLDEST) && rank(version) <= rank(NEWEST))) throw new Misuse(`no server of Minecraft ${version} can be started here: expected ${OLDEST} to ${NEWEST}`)
   squid.generations.layers = ({ registry }) => flat(registry, layers)
   const made = squid.createMCServer({
     host: '127.0.0.1',
@@ -77,6 +78,10 @@ async function start ({ version, port, game_mode: mode, layers, seed, whitelist,
   made.overworld.unloadColumn = () => {} // nothing is saved: what nobody is near to would be as it was at first
   made.getSpawnPoint = async (world) => new Vec3(8.5, await surface({ x: 8, z: 8 }) + 1, 8.5)
   return { port: made._server.socketServer.address().port }
+}
+
+function rank (version) {
+  return known.find((each) => each.minecraftVersion === version)?.version
 }
 
 // A flat world of these layers, the same everywhere.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mmi_agent.errors import ConfigError, MMIError
 from mmi_minecraft.block_state import VOID, BlockState
-from mmi_minecraft.blueprint import Blueprint, Canvas, Position
+from mmi_minecraft.blueprint import Blueprint, Canvas, Position, TooManyCells
 
 __all__ = ["MAX_COMMANDS", "read_function", "write_function"]
 
@@ -100,7 +100,7 @@ def _run(line: str, canvas: Canvas, room: int, kinds: set[bool]) -> int:
     else:
         raise ConfigError(f"{line[:60]!r} is no setblock or fill that is read here")
     if corners.volume > room:
-        raise ConfigError(f"more cells are filled than the {room:,} that are left: ask for more with max_cells")
+        raise TooManyCells(f"more cells are filled than the {room:,} that are left: make it smaller")
     _fill(canvas, corners, BlockState.parse(_SPLIT.sub("", block)), keep=mode == "keep")
     return corners.volume
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from mmi_agent.errors import ConfigError
 from mmi_minecraft.block_state import VOID, BlockState
-from mmi_minecraft.blueprint import Blueprint, Canvas
+from mmi_minecraft.blueprint import Blueprint, Canvas, TooManyCells
 
 __all__ = ["read_levels", "write_levels"]
 
@@ -30,7 +30,7 @@ def read_levels(data: bytes, max_cells: int) -> Blueprint:
         rows = _rows(level, number)
         placed += sum(map(len, rows))
         if placed > max_cells:
-            raise ConfigError(f"more than {max_cells:,} cells: ask for more with max_cells")
+            raise TooManyCells(f"more than {max_cells:,} cells: make it smaller")
         x, y, z = _coordinates(level, number)
         for south, row in enumerate(rows):
             for east, name in enumerate(row):
