@@ -66,6 +66,15 @@ class BlockState:
         """The value of a property, or the default where the block has none of that name."""
         return self.values.get(key, default)
 
+    def matches(self, text: str) -> bool:
+        """Whether it is the block of a text, with the properties that this names, whatever the others are.
+
+        Raises:
+            ConfigError: If the text cannot be read.
+        """
+        name, properties = _taken_apart(text)
+        return self.name == name and all(self.get(key) == value for key, value in properties.items())
+
     def with_(self, **properties: str) -> "BlockState":
         """The same block with other properties."""
         return BlockState.of(self.name, {**self.values, **properties})
@@ -87,6 +96,11 @@ def _bracketed(properties: Mapping[str, str]) -> str:
 
 @lru_cache(maxsize=4096)
 def _parse(text: str) -> BlockState:
+    return BlockState.of(*_taken_apart(text))
+
+
+def _taken_apart(text: str) -> tuple[str, Mapping[str, str]]:
+    """The name, and the properties that are named."""
     match = _FORM.fullmatch(text)
     if not match:
         raise ConfigError(f"not a block: {text[:80]!r}; expected a form such as oak_stairs[facing=east,half=top]")
@@ -99,7 +113,7 @@ def _parse(text: str) -> BlockState:
                 f"not a state: {part[:80]!r} in {text[:80]!r}; expected each property once, as facing=east"
             )
         properties[pair[1]] = pair[2]
-    return BlockState.of(match["name"], properties)
+    return match["name"], properties
 
 
 def _check(kind: BlockKind, key: str, value: str) -> None:

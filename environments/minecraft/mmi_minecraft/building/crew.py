@@ -4,7 +4,7 @@
 """
 
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import product
 from math import dist
@@ -14,7 +14,8 @@ from mmi_agent.errors import ActionError
 from mmi_minecraft.block_state import AIR, BlockState
 from mmi_minecraft.blueprint import Position
 from mmi_minecraft.building.ground import REPLACED, Ground
-from mmi_minecraft.building.support import SIDES, companion
+from mmi_minecraft.building.support import SIDES, companion, is_second_half, supported
+from mmi_minecraft.building.verifying import Difference
 from mmi_minecraft.materials import items
 from mmi_minecraft.server.bridge import Refused
 from mmi_minecraft.server.player import Player
@@ -78,6 +79,15 @@ class Crew:
             deed()
         except ActionError as error:
             self.failed.append(_Failed(at, str(error)))
+
+    def supportable(self, wrong: Iterable[Difference]) -> Iterator[list[Difference]]:
+        """What is to be put, in batches: each time what has its support by then, or one if nothing has."""
+        left = [each for each in wrong if each.wanted != AIR and not is_second_half(each.wanted)]
+        while left:
+            ready = [each for each in left if supported(each.wanted, each.position, self.ground.solid)] or left[:1]
+            yield ready
+            done = {each.position for each in ready}
+            left = [each for each in left if each.position not in done]
 
     def dig(self, at: Position, stand: Position | None = None) -> None:
         """Takes a block away, if something stands there that can be taken away."""

@@ -5,11 +5,9 @@ from itertools import product
 from math import dist, floor
 
 from mmi_agent.errors import ActionError
-from mmi_minecraft.block_state import AIR
 from mmi_minecraft.blueprint import Position
 from mmi_minecraft.building.crew import AROUND, Crew
 from mmi_minecraft.building.site import Site
-from mmi_minecraft.building.support import is_second_half, supported
 from mmi_minecraft.building.verifying import Difference
 
 __all__ = ["Flying"]
@@ -26,14 +24,9 @@ class Flying(Crew):
         todo = list(wrong)
         for each in sorted(todo, key=lambda each: _along(each.position), reverse=True):
             self.attempt(lambda at=each.position: self.dig(at), each.position)
-        left = [each for each in todo if each.wanted != AIR and not is_second_half(each.wanted)]
-        left.sort(key=lambda each: _along(each.position))
-        while left:
-            ready = [each for each in left if supported(each.wanted, each.position, self.ground.solid)] or left[:1]
+        for ready in self.supportable(sorted(todo, key=lambda each: _along(each.position))):
             for each in ready:
                 self.attempt(lambda each=each: self.put(each.position, each.wanted), each.position)
-            done = {each.position for each in ready}
-            left = [each for each in left if each.position not in done]
 
     def reach(self, at: Position, stand: Position | None = None) -> None:
         """Flies to the nearest place from which a cell is reached."""

@@ -15,7 +15,6 @@ from mmi_minecraft.building.crew import AROUND, Crew
 from mmi_minecraft.building.ground import Ground
 from mmi_minecraft.building.order import BuildStep, build_order
 from mmi_minecraft.building.site import Site
-from mmi_minecraft.building.support import is_second_half, supported
 from mmi_minecraft.building.verifying import Difference
 from mmi_minecraft.server.player import Player
 
@@ -107,15 +106,10 @@ class Walking(Crew):
 
     def _mend(self, todo: Iterable[Difference]) -> None:
         """Places what is missing, from the bottom up."""
-        left = [each for each in todo if each.wanted != AIR and not is_second_half(each.wanted)]
-        left.sort(key=lambda each: (each.position.y, each.position))
-        while left:
-            ready = [each for each in left if supported(each.wanted, each.position, self.ground.solid)] or left[:1]
+        for ready in self.supportable(sorted(todo, key=lambda each: (each.position.y, each.position))):
             for number, each in enumerate(ready):
                 self._ahead = [later.position for later in ready[number : number + _FORESIGHT]]
                 self.attempt(lambda each=each: self.put(each.position, each.wanted), each.position)
-            done = {each.position for each in ready}
-            left = [each for each in left if each.position not in done]
 
     def _clear_away(self) -> None:
         """Takes away what is no part of the building: what is left over, from an earlier time too."""

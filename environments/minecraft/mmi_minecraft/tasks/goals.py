@@ -39,7 +39,7 @@ def stands(cells: Mapping[Position, str]) -> Goal:
 
     def faults(world: World) -> Iterator[str]:
         for at, asked in cells.items():
-            if not _is(world[at], asked):
+            if not world[at].matches(asked):
                 yield f"{at.x} {at.y} {at.z}: {asked}, found {world[at]}"
 
     return faults
@@ -73,7 +73,7 @@ def crossed(xs: range, z: int, block: str) -> Goal:
     def faults(world: World) -> Iterator[str]:
         for x in xs:
             y = FEET if _is_floor(world[x, FEET, z]) else GROUND
-            if _is(world[x, y, z], block):
+            if world[x, y, z].matches(block):
                 yield from _crowded(world, Position(x, y + 1, z))
             else:
                 yield f"{x} {y} {z}: {block} to walk on, found {world[x, y, z]}"
@@ -125,12 +125,6 @@ def _light(world: World) -> dict[Position, int]:
                 light[beside] = light[at] - 1
                 waiting.append(beside)
     return light
-
-
-def _is(found: BlockState, asked: str) -> bool:
-    name, _, inner = asked.rstrip("]").partition("[")
-    pairs = [pair.partition("=") for pair in inner.split(",") if pair]
-    return found.name == name and all(found.get(key) == value for key, _, value in pairs)
 
 
 def _is_floor(state: BlockState) -> bool:
