@@ -9,8 +9,6 @@ import typer
 from mmi_agent.cli.memory import Examples, MemoryFolder, open_recollector
 from mmi_agent.cli.options import Approve, Json, Weights, parse_approver
 from mmi_agent.errors import ConfigError, UnknownNameError
-from mmi_agent.registry import is_registered
-from mmi_agent.tool import ASK_USER
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -86,6 +84,8 @@ def _world_of(found: "Trajectory", env: str | None) -> "tuple[str, dict[str, Jso
     Raises:
         ConfigError: If it says more, or the world is another than the person says.
     """
+    from mmi_agent.registry import is_registered
+
     name = str(found.start.options.get("name", found.start.environment))
     options = {option: value for option, value in found.start.options.items() if option != "name"}
     if env not in (None, name):
@@ -105,6 +105,8 @@ def _world_of(found: "Trajectory", env: str | None) -> "tuple[str, dict[str, Jso
 
 def _has_asked(found: "Trajectory") -> bool:
     """Whether the run ended with a question to the person."""
+    from mmi_agent.tool import ASK_USER
+
     call = found.steps[-1].intent.call if found.steps else None
     return call is not None and call.name == ASK_USER.name
 
