@@ -160,7 +160,10 @@ def read_manifest(folder: Path) -> Manifest:
         raise CheckpointError(f"{path} is missing: expected a folder that mmi weights convert made") from error
     except (OSError, ValidationError) as error:
         reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{path} cannot be read ({reason}); {_again(folder)}") from error
+        raise CheckpointError(
+            f"{path} is not the manifest of converted weights ({reason}): expected a folder that mmi weights convert "
+            "made"
+        ) from error
 
 
 def check(folder: Path) -> Manifest:
