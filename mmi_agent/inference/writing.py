@@ -131,10 +131,12 @@ class Order:
         """Refuses what cannot be met.
 
         Raises:
-            ConfigError: Saying the smallest budget that would do.
+            ConfigError: Saying the smallest budget that would do, or what excludes what.
         """
         if not 0 <= self.min_tokens <= self.max_tokens:
             raise ConfigError(f"min_tokens is {self.min_tokens}: expected 0 to max_tokens, which is {self.max_tokens}")
+        if self.grammar is not None and self.sampling.num_beams > 1:
+            raise ConfigError(f"num_beams is {self.sampling.num_beams}: a grammar is not kept by beams, leave them out")
         if self.grammar is not None and (least := len(self.grammar.ending())) > self.max_tokens:
             raise ConfigError(f"the grammar cannot end within max_tokens {self.max_tokens}: {least} are enough")
         if (least := self.structure.least_budget) > self.max_tokens:

@@ -261,6 +261,8 @@ def test_a_grammar_that_cannot_be_met_is_refused_before_anything_is_written(tiny
     assert enough >= least
     told = "".join(piece.text for piece in document.write(grammar=grammar, max_tokens=enough))
     assert told in ("a long answer", "another one")
+    with pytest.raises(ConfigError, match="a grammar is not kept by beams"):
+        document.write(grammar=grammar, max_tokens=enough, sampling=Sampling(num_beams=2))
 
 
 def test_a_stop_string_leaves_no_trace(tiny: MMInterleaved) -> None:
