@@ -165,16 +165,12 @@ class GrammarState:
         self._tokenizer = tokenizer
         self._vocab_size = vocab_size
         self._closing = closing
+        self._ending: list[int] | None = None  # the way to the end, until another one is taken
 
     @property
     def done(self) -> bool:
         """Whether nothing more may be written."""
         return self._matcher.is_stopped()
-
-    @property
-    def complete(self) -> bool:
-        """Whether the text may end here; more may be possible, as after the 1 of 12."""
-        return self._matcher.is_accepting()
 
     def forced(self) -> list[int]:
         """Tokens that must come next, if there is only one way to go on: they need no model to choose them."""
@@ -213,11 +209,8 @@ class GrammarState:
         if taken < len(ids):
             self._matcher.rollback(taken)
             raise PolicyError(f"the token {ids[taken]} is not allowed after {taken} of {list(ids)}")
-
-    def rollback(self, count: int) -> None:
-        """Takes back the last `count` tokens."""
-        if not self._matcher.rollback(count):
-            raise PolicyError(f"{count} tokens cannot be taken back: {_reason(self._matcher)}")
+        on_the_way = self._ending is not None and self._ending[: len(ids)] == list(ids)
+        self._ending = self._ending[len(ids) :] if self._ending is not None and on_the_way else None
 
     def fork(self) -> "GrammarState":
         """A state at the same place that goes its own way."""
@@ -225,6 +218,11 @@ class GrammarState:
 
     def ending(self) -> list[int]:
         """A short way from here to the end of the text; empty if it may end here."""
+        if self._ending is None:
+            self._ending = self._way_to_the_end()
+        return self._ending
+
+    def _way_to_the_end(self) -> list[int]:
         matcher = self._matcher.deep_copy()
         tokens: list[int] = []
         while not matcher.is_accepting():
