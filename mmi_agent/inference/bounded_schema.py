@@ -10,7 +10,7 @@ times that must be in the past. Where a schema says something that cannot be kep
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -104,6 +104,36 @@ _KEYWORDS = {
         "maxProperties",
     },
 }
+_SCHEMA, _COUNT, _NUMBER = (dict, bool), (int,), (int, float)
+_SHAPES: dict[str, tuple[type, ...]] = {
+    "$ref": (str,),
+    "type": (str, list),
+    "enum": (list,),
+    "allOf": (list,),
+    "anyOf": (list,),
+    "oneOf": (list,),
+    "format": (str,),
+    "pattern": (str,),
+    "items": _SCHEMA,
+    "prefixItems": (list,),
+    "properties": (dict,),
+    "patternProperties": (dict,),
+    "additionalProperties": _SCHEMA,
+    "propertyNames": (dict,),
+    "required": (list,),
+    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"), _COUNT),
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), _NUMBER),
+}
+_NOT_EMPTY = ("enum", "anyOf", "oneOf", "type")
+_CALLED = {
+    str: "text",
+    list: "a list",
+    dict: "an object",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+}
+_LEAST, _MOST = -(2**63), 2**64 - 1
 
 
 class _TooDeepError(Exception):
@@ -117,7 +147,7 @@ def bounded(schema: Mapping[str, Any], bounds: Bounds | None = None) -> Schema:
     contains itself is written out to a limited depth.
 
     Raises:
-        ConfigError: Naming the place of a keyword or a format that cannot be kept.
+        ConfigError: Naming the place of a keyword or a format that cannot be kept, or that is malformed.
     """
     try:
         return _Bounder(schema.get("$defs", {}), bounds or Bounds()).bound(dict(schema), "", ())
@@ -134,33 +164,28 @@ class _Bounder:
         """Bounds one schema; `inside` holds the names of the definitions that are being written out around it."""
         if given is False:
             raise ConfigError(f"{path or 'the schema'} allows nothing")
-        schema: Schema = {} if given is True else {k: v for k, v in given.items() if not _is_annotation(k)}
+        schema = _merged(_keywords(given, path), path)
         if "enum" in schema or "const" in schema:
-            values = list(schema["enum"]) if "enum" in schema else [schema["const"]]
-            _refuse_unspeakable(values, path)
-            return {"enum": values}
-        if len(all_of := schema.get("allOf", [])) == 1:
-            schema = {key: value for key, value in schema.items() if key != "allOf"} | all_of[0]
+            return _one_of_values(schema, path)
         if (reference := schema.pop("$ref", None)) is not None:
             _refuse_others(schema, (), path)
             return self._reference(reference, path, inside)
         for keyword in ("anyOf", "oneOf"):
             if keyword in schema:
                 _refuse_others(schema, {keyword, "type"}, path)
-                return self._any_of(schema[keyword], path, inside)
+                found = self._any_of(schema[keyword], path, inside)
+                return _of_types(found, _types(schema["type"], path), path) if "type" in schema else found
         kind = schema.pop("type", None) or _guess(schema)
+        kinds = _types(kind, path)
+        _refuse_others(schema, {keyword for each in kinds for keyword in _KEYWORDS[each]}, path)
         if isinstance(kind, list):
-            kinds = cast(list[str], kind)
             each = [{"type": k} | {key: v for key, v in schema.items() if key in _KEYWORDS[k]} for k in kinds]
             return self._any_of(each, path, inside)
-        if kind not in _KEYWORDS:
-            raise ConfigError(f"{path or 'the schema'} has the type {kind!r}: expected one of {', '.join(_KEYWORDS)}")
-        _refuse_others(schema, _KEYWORDS[kind], path)
         match kind:
             case "string":
                 return self._string(schema, path)
             case "integer" | "number":
-                return self._number(kind, schema)
+                return self._number(kind, schema, path)
             case "array":
                 return self._array(schema, path, inside)
             case "object":
@@ -176,7 +201,7 @@ class _Bounder:
             raise _TooDeepError
         return self.bound(self._definitions[name], path, (*inside, name))
 
-    def _any_of(self, branches: Iterable[Schema], path: str, inside: tuple[str, ...]) -> Schema:
+    def _any_of(self, branches: Iterable[Schema | bool], path: str, inside: tuple[str, ...]) -> Schema:
         fitting: list[Schema] = []
         for branch in branches:
             try:
@@ -191,7 +216,9 @@ class _Bounder:
         name = schema.pop("format", None)
         if name is not None and name not in _FORMATS:
             raise ConfigError(f"{path}: the format {name!r} cannot be kept; give a pattern instead")
-        if name is not None and "pattern" not in schema and _FORMATS[name].pattern:
+        if name is not None and _FORMATS[name].pattern:
+            if "pattern" in schema:
+                raise ConfigError(f"{path}: the format {name!r} and a pattern cannot both be kept; leave one out")
             pattern, characters = _FORMATS[name]
             return {"type": "string", "pattern": pattern, "maxLength": min(characters, schema.get("maxLength", 2048))}
         if "pattern" in schema and re.search(r"\\[DWSBbpP]|\[\^[^]]*\\[dws]", schema["pattern"]):
@@ -202,19 +229,21 @@ class _Bounder:
         usual = self._bounds.pattern_characters if "pattern" in schema else self._bounds.characters
         return {"type": "string", "maxLength": max(usual, schema.get("minLength", 0))} | schema
 
-    def _number(self, kind: str, schema: Schema) -> Schema:
+    def _number(self, kind: str, schema: Schema, path: str) -> Schema:
+        if wrong := next((name for name, value in schema.items() if not _LEAST <= value <= _MOST), None):
+            raise ConfigError(f"{path or 'the schema'}: {wrong} cannot be kept: expected {_LEAST} to {_MOST}")
         low = schema.get("minimum", schema.get("exclusiveMinimum"))
         high = schema.get("maximum", schema.get("exclusiveMaximum"))
         span = self._bounds.magnitude
         if (step := schema.get("multipleOf", 1)) % 1:
             span = min(span, int(1e6 * step) + 1)  # further out pydantic's remainder loses its precision
         if low is None:
-            low = schema["minimum"] = -span if high is None else min(-span, math.floor(high) - span)
+            low = schema["minimum"] = -span if high is None else max(_LEAST, min(-span, math.floor(high) - span))
         if high is None:
-            high = schema["maximum"] = max(span, math.ceil(low) + span)
+            high = schema["maximum"] = min(_MOST, max(span, math.ceil(low) + span))
         if kind == "integer" or "multipleOf" in schema or low == high:
             return {"type": kind} | schema
-        decimals = max(self._bounds.decimals, self._bounds.decimals - math.floor(math.log10(abs(high - low))))
+        decimals = max(self._bounds.decimals, self._bounds.decimals - math.floor(math.log10(abs(high - low) or 1)))
         return {"type": kind, "multipleOf": float(f"1e-{decimals}")} | schema
 
     def _array(self, schema: Schema, path: str, inside: tuple[str, ...]) -> Schema:
@@ -284,6 +313,83 @@ class _Bounder:
         if "enum" in names:
             return "^(" + "|".join(re.escape(name) for name in names["enum"]) + ")$"
         return names.get("pattern", _KEY_PATTERN)
+
+
+def _keywords(given: Any, path: str) -> Schema:
+    """What of a schema says something, each of the right shape."""
+    if not isinstance(given, _SCHEMA):
+        raise ConfigError(f"{path or 'the schema'} is {given!r}: expected a schema")
+    if isinstance(given, bool):
+        return {}
+    schema = {keyword: value for keyword, value in cast(Schema, given).items() if not _is_annotation(keyword)}
+    for keyword, kinds in _SHAPES.items():
+        if keyword not in schema:
+            continue
+        value = schema[keyword]
+        if type(value) not in kinds or (keyword in _NOT_EMPTY and not value):
+            expected = " or ".join(_CALLED[kind] for kind in kinds) + " that is not empty" * (not value)
+            raise ConfigError(f"{path or 'the schema'}: {keyword} is {value!r}: expected {expected}")
+    return schema
+
+
+def _merged(schema: Schema, path: str) -> Schema:
+    """A schema with the only part of its `allOf` in it; more than one cannot be kept."""
+    if len(parts := schema.get("allOf", ())) != 1:
+        return schema
+    rest = {keyword: value for keyword, value in schema.items() if keyword != "allOf"}
+    part = _keywords(parts[0], path)
+    if both := sorted(keyword for keyword in rest.keys() & part.keys() if rest[keyword] != part[keyword]):
+        raise ConfigError(f"{path or 'the schema'}: {both[0]!r} stands beside allOf and in it, which cannot be kept")
+    return _merged(rest | part, path)
+
+
+def _one_of_values(schema: Schema, path: str) -> Schema:
+    _refuse_others(schema, ("enum", "const", "type"), path)
+    values: list[Any] = schema.get("enum", [schema.get("const")])
+    if "const" in schema:
+        values = [value for value in values if value == schema["const"]]
+    _refuse_unspeakable(values, path)
+    return _of_types({"enum": values}, _types(schema.get("type", [*_KEYWORDS]), path), path)
+
+
+def _types(kind: Any, path: str) -> list[str]:
+    kinds = cast(list[str], kind if isinstance(kind, list) else [kind])
+    if wrong := [each for each in kinds if each not in [*_KEYWORDS]]:
+        raise ConfigError(f"{path or 'the schema'} has the type {wrong[0]!r}: expected one of {', '.join(_KEYWORDS)}")
+    return kinds
+
+
+def _of_types(schema: Schema, kinds: Sequence[str], path: str) -> Schema:
+    """What is left of a bounded schema where only some types are allowed."""
+    if left := _only(schema, {*kinds} | ({"integer"} if "number" in kinds else set())):
+        return left
+    raise ConfigError(f"{path or 'the schema'} allows nothing: no choice fits")
+
+
+def _only(schema: Schema, kinds: set[str]) -> Schema | None:
+    if "anyOf" in schema:
+        branches = [left for branch in schema["anyOf"] if (left := _only(branch, kinds))]
+        return {"anyOf": branches} if branches else None
+    if "enum" in schema:
+        values = [value for value in schema["enum"] if _type_of(value) in kinds]
+        return {"enum": values} if values else None
+    return schema if schema["type"] in kinds else None
+
+
+def _type_of(value: object) -> str:
+    match value:
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case float():
+            return "integer" if value.is_integer() else "number"
+        case str():
+            return "string"
+        case list():
+            return "array"
+        case _:
+            return "null" if value is None else "object"
 
 
 def _is_annotation(keyword: str) -> bool:

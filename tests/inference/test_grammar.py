@@ -13,7 +13,7 @@ from pydantic import AnyUrl, BaseModel, Field, FilePath, HttpUrl, Json, create_m
 from mmi_agent.checkpoints.smollm2 import ensure_smollm2, load_tokenizer
 from mmi_agent.errors import ConfigError, PolicyError
 from mmi_agent.inference.bounded_schema import Bounds, bounded, extent
-from mmi_agent.inference.grammar import CallSchema, Grammar
+from mmi_agent.inference.grammar import CallSchema, Grammar, GrammarState
 from mmi_agent.inference.tokenizer import Tokenizer
 
 PICTURE_IDS = 2
@@ -149,7 +149,7 @@ def test_a_call_is_compact_json_and_says_what_is_forced(tokenizer: Tokenizer) ->
     assert tokenizer.decode(state.forced()) in '{"tool":"click","arguments":{"mark":'
     text = '{"tool":"click","arguments":{"mark":3}}'
     state.advance(tokenizer.encode(text))
-    assert state.done and state.complete
+    assert state.done
     call = Grammar.parse_call(text)
     assert (call.name, call.arguments) == ("click", {"mark": 3})
     with pytest.raises(PolicyError, match="not a call"):
@@ -175,16 +175,12 @@ def test_no_string_can_hold_what_json_files_cannot(tokenizer: Tokenizer) -> None
     assert not state.mask()[sorted(tokenizer.special_ids)].any()
 
 
-def test_states_fork_and_roll_back(tokenizer: Tokenizer) -> None:
+def test_states_fork_and_a_wrong_token_changes_none(tokenizer: Tokenizer) -> None:
     state = Grammar.for_choices(["left", "right", "<|im_end|>"], tokenizer).start()
     before = state.mask()
     other = state.fork()
     other.advance(tokenizer.encode("left"))
     assert other.done and not state.done
-    ids = tokenizer.encode("right")
-    state.advance(ids)
-    state.rollback(len(ids))
-    assert torch.equal(state.mask(), before)
     with pytest.raises(PolicyError, match="is not allowed"):
         state.advance(tokenizer.encode("lift"))
     assert torch.equal(state.mask(), before)
@@ -193,7 +189,7 @@ def test_states_fork_and_roll_back(tokenizer: Tokenizer) -> None:
 def test_a_text_that_could_go_on_may_end(tokenizer: Tokenizer) -> None:
     state = Grammar.for_json({"type": "integer", "minimum": 1, "maximum": 12}, tokenizer).start()
     state.advance(tokenizer.encode("1"))
-    assert state.complete and not state.done
+    assert not state.ending() and not state.done
     assert state.mask()[tokenizer.end_of_turn]
     state.advance([tokenizer.end_of_turn])
     assert state.done
@@ -214,6 +210,51 @@ def test_what_cannot_be_kept_is_refused_by_name(field: Any, said: str) -> None:
     schema = create_model("Arguments", value=(field, ...)).model_json_schema()
     with pytest.raises(ConfigError, match=f"^the tool 'odd' cannot be written by a grammar: .*{said}"):
         Grammar.for_calls([CallSchema("click", NO_ARGUMENTS), CallSchema("odd", schema)], Tokenizer.byte_level())
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        ({"not": {"type": "integer"}}, "the keyword 'not'"),
+        ({"type": ["integer", "null"], "not": {"const": 3}}, "the keyword 'not'"),
+        ({"type": ["string", "null"], "contentEncoding": "base64"}, "the keyword 'contentEncoding'"),
+        ({"type": "integer", "minimum": 5, "allOf": [{"minimum": 1}]}, "'minimum' stands beside allOf and in it"),
+        ({"type": "string", "format": "date", "pattern": "^x$"}, "the format 'date' and a pattern"),
+        ({"enum": [1, 5], "minimum": 3}, "the keyword 'minimum'"),
+        ({"type": "object", "anyOf": [{"type": "integer"}]}, "allows nothing: no choice fits"),
+        ({"enum": []}, r"enum is \[\]: expected a list that is not empty"),
+        ({"anyOf": []}, r"anyOf is \[\]: expected a list that is not empty"),
+        ({"properties": []}, r"properties is \[\]: expected an object"),
+        ({"properties": {"a": 3}}, "^a is 3: expected a schema"),
+        ({"type": "string", "minLength": "3"}, "minLength is '3': expected a whole number"),
+        ({"type": "number", "exclusiveMinimum": True}, "exclusiveMinimum is True: expected a whole number or a number"),
+        ({"type": "number", "minimum": 1e300}, "minimum cannot be kept: expected -9223372036854775808 to"),
+        ({"type": ["strng"]}, "has the type 'strng': expected one of"),
+    ],
+)
+def test_what_is_not_kept_or_malformed_is_refused_with_its_place(schema: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        Grammar.for_json(schema, Tokenizer.byte_level())
+
+
+def test_a_type_beside_choices_narrows_them() -> None:
+    assert bounded({"type": "string", "enum": [1, "a", None]}) == {"enum": ["a"]}
+    assert bounded({"type": ["number", "null"], "anyOf": [{"enum": ["x", None]}, {"type": "boolean"}]}) == {
+        "anyOf": [{"enum": [None]}]
+    }
+    assert bounded({"title": "T", "allOf": [{"type": "boolean", "title": "part"}]}) == {"type": "boolean"}
+    largest = {"type": "integer", "minimum": 2**64 - 1}
+    assert Grammar.for_json(largest, Tokenizer.byte_level()).start().forced()
+
+
+def test_the_way_to_the_end_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer, searched = Tokenizer.byte_level(), list[None]()
+    find = GrammarState._way_to_the_end
+    monkeypatch.setattr(GrammarState, "_way_to_the_end", lambda state: searched.append(None) or find(state))
+    schema = {"type": "array", "items": {"type": "integer"}, "minItems": 50, "maxItems": 50}
+    grammar = Grammar.for_json(schema, tokenizer)
+    text = tokenizer.decode(write(grammar, tokenizer, budget=grammar.closing, seed=1, temperature=1))
+    assert len(json.loads(text)) == 50 and len(searched) == 1
 
 
 def test_a_schema_that_does_not_compile_names_its_tool() -> None:
