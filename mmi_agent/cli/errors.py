@@ -7,14 +7,14 @@ import sys
 import traceback
 from collections.abc import Callable
 from functools import wraps
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
 from mmi_agent.cli.text import printable
 from mmi_agent.errors import MMIError
 
-__all__ = ["INTERRUPTED", "guarded"]
+__all__ = ["INTERRUPTED", "guarded", "hush"]
 
 INTERRUPTED = 130
 """What a process ended by Ctrl-C exits with: 128 and the number of SIGINT."""
@@ -38,7 +38,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough
+            hush(sys.stdout)
         except typer.Exit:
             raise
         except MMIError as error:
@@ -55,6 +55,11 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
     run.__doc__ = _AS_WRITTEN.sub("\n\b\n\\1\n", inspect.getdoc(command) or "")  # \b: not to be refilled
     run.__annotations__ = {**command.__annotations__, "debug": _Debug}
     return run
+
+
+def hush(stream: TextIO) -> None:
+    """Lets all that is still to be shown there go nowhere: whoever read it has seen enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _fail(message: str, debug: bool) -> NoReturn:

@@ -229,20 +229,20 @@ def _write(run: "PageRun", folder: Path, target: Path | None, *, silent: bool) -
     from mmi_agent.viewer.written_page import render_written_page
 
     warnings = [run.caution] if run.caution else []
-    for warning in warnings:
-        print(f"note: {printable(warning)}", file=sys.stderr)
     with Live(silent=silent) as live:
+        for warning in warnings:
+            live.note(warning)
         for piece in run.pieces(live.drawing):
             live.show(
                 piece, str(target / "pictures" / f"{piece.picture.digest}.png") if piece.picture and target else ""
             )
+        if run.dropped.positions:
+            warnings.append(
+                f"the page did not fit the model's window: {run.dropped.positions} positions and "
+                f"{len(run.dropped.pictures)} pictures from its beginning were dropped"
+            )
+            live.note(warnings[-1])
     manifest = run.save(folder)
-    if run.dropped.positions:
-        warnings.append(
-            f"the page did not fit the model's window: {run.dropped.positions} positions and "
-            f"{len(run.dropped.pictures)} pictures from its beginning were dropped"
-        )
-        print(f"note: {warnings[-1]}", file=sys.stderr)
     html = render_written_page(
         manifest.page.name,
         run.given,

@@ -1,11 +1,16 @@
-"""Shows what a model writes as it comes: text on stdout, and on a terminal the steps of a drawing, for a while."""
+"""Shows what a model writes as it comes: text on stdout, and on a terminal the steps of a drawing, for a while.
 
+Nothing breaks where whoever read it goes away, as `head` does: what is written is worth more than the show.
+"""
+
+import sys
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from mmi_agent.cli.errors import hush
 from mmi_agent.cli.text import printable
 
 if TYPE_CHECKING:
@@ -45,7 +50,7 @@ class Live:
         elif piece.text and not self._silent:
             self._end_drawing()
             text = printable(piece.text)
-            print(text, end="", flush=True)
+            _print(text, end="")
             self._mid_line = not text.endswith("\n")
 
     def line(self, text: str) -> None:
@@ -53,12 +58,18 @@ class Live:
         self._end_drawing()
         self.end_line()
         if not self._silent:
-            print(printable(text), flush=True)
+            _print(printable(text))
+
+    def note(self, text: str) -> None:
+        """Tells on stderr what has to be known of what comes out."""
+        self._end_drawing()
+        self.end_line()
+        _print(f"note: {printable(text)}", stream=sys.stderr)
 
     def end_line(self) -> None:
         """Ends the line that text stopped in, if it did."""
         if self._mid_line:
-            print(flush=True)
+            _print()
         self._mid_line = False
 
     def drawing(self, done: int, steps: int) -> None:
@@ -77,3 +88,12 @@ class Live:
         if self._progress is not None:
             self._progress.stop()
         self._progress = None
+
+
+def _print(text: str = "", *, end: str = "\n", stream: TextIO | None = None) -> None:
+    stream = stream or sys.stdout
+    try:
+        print(text, end=end, file=stream, flush=True)
+    except BrokenPipeError:
+        assert stream, "a stream that is none takes everything"
+        hush(stream)

@@ -114,3 +114,15 @@ def test_ctrl_c_while_writing_leaves_no_folder(tmp_path: Path, start: Callable[.
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "note: tiny has random weights: what it writes and draws is noise\n")
     assert [path.name for path in tmp_path.iterdir()] == ["tale.md"]
+
+
+def test_who_stops_reading_loses_nothing_of_what_is_written(
+    tmp_path: Path, start: Callable[..., "subprocess.Popen[str]"]
+) -> None:
+    (tmp_path / "tale.md").write_text("Once")
+    process = start("generate", "tale.md", *TINY, "--structure", "text,picture,text", "--out", "told")
+    assert process.stdout
+    process.stdout.close()
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "note: tiny has random weights: what it writes and draws is noise\n")
+    assert (tmp_path / "told" / "page.md").read_text(encoding="utf-8").startswith("Once")
