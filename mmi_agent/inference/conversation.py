@@ -118,6 +118,9 @@ class Conversation:
         max_tokens: Tokens of an answer.
         drawing: How pictures are drawn.
         seed: Of the first answer; each further one takes the next.
+
+    Raises:
+        ConfigError: If the instruction leaves less than a quarter of the model's window to the chat.
     """
 
     def __init__(
@@ -135,7 +138,13 @@ class Conversation:
         self._sampling, self._max_tokens, self._drawing = sampling, max_tokens, drawing
         self._seed = seed
         self._form = _form_of(loaded)
-        self._document.append(self._form.opening(instruction))
+        opening, window = self._form.opening(instruction), loaded.model.config.decoder.max_positions
+        if len(opening) > window - window // 4:
+            raise ConfigError(
+                f"the system text takes {len(opening)} positions, the window has {window}, a quarter of it for the "
+                "chat: shorten it"
+            )
+        self._document.append(opening)
         self._document.protect()
         self._head = len(self._document.units)
         self.exchanges: list[Exchange] = []
@@ -198,14 +207,23 @@ class Conversation:
         return self._exchange(asked, draws=True, progress=progress)
 
     def again(self, *, progress: Callable[[int, int], None] | None = None) -> Generator[Piece]:
-        """Has the latest answer given anew, with another seed.
+        """Has the latest answer given anew, with another seed; the earlier one is back if that breaks.
 
         Raises:
             ConfigError: If there is none, or its beginning was dropped.
             MMIError: What the answer raises.
         """
+        units = self._document.units[self._place(self._latest()) :]
         last = self.undo()
-        return self._exchange(last.asked, draws=last.draws, progress=progress)
+        try:
+            yield from self._exchange(last.asked, draws=last.draws, progress=progress)
+        except GeneratorExit:
+            raise
+        except BaseException:
+            last.start = self._end
+            self._document.append(units)
+            self.exchanges.append(last)
+            raise
 
     def undo(self) -> Exchange:
         """Takes back the latest question and answer, and returns them.
@@ -213,13 +231,23 @@ class Conversation:
         Raises:
             ConfigError: If there are none, or their beginning was dropped.
         """
+        last = self._latest()
+        self._document.rewind(self._place(last))
+        self.exchanges.pop()
+        return last
+
+    def _latest(self) -> Exchange:
+        """The latest exchange, all of which is in the document."""
         if not self.exchanges:
             raise ConfigError("nothing was said yet")
         if self._place(self.exchanges[-1]) < self._head:
             raise ConfigError("the beginning of the latest turn was dropped, because the window is full")
-        last = self.exchanges.pop()
-        self._document.rewind(self._place(last))
-        return last
+        return self.exchanges[-1]
+
+    @property
+    def _end(self) -> int:
+        """Where the next exchange begins, counted from the first unit that the document ever had."""
+        return len(self._document.units) + self._document.dropped.units
 
     def _place(self, exchange: Exchange) -> int:
         """Where an exchange begins among the units that are left; dropped units stood right after the head."""
@@ -228,8 +256,7 @@ class Conversation:
     def _exchange(
         self, asked: tuple[Text | Picture, ...], *, draws: bool, progress: Callable[[int, int], None] | None
     ) -> Generator[Piece]:
-        start = len(self._document.units) + self._document.dropped.units
-        exchange = Exchange(asked=asked, draws=draws, seed=self._seed, start=start)
+        exchange = Exchange(asked=asked, draws=draws, seed=self._seed, start=self._end)
         self._seed += 1
         self.exchanges.append(exchange)
         try:

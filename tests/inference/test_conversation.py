@@ -92,6 +92,27 @@ def test_an_answer_left_early_is_closed_and_one_that_breaks_is_forgotten(tiny: M
     assert len(conversation.exchanges) == 1
 
 
+def test_an_answer_that_breaks_brings_back_the_one_that_it_should_replace(tiny: MMInterleaved) -> None:
+    conversation = _open(tiny, MemoryPictures())
+    list(conversation.draw("a cup"))
+    units, transcript = list(conversation._document.units), conversation.transcript()
+
+    def break_off(done: int, steps: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(conversation.again(progress=break_off))
+    assert (list(conversation._document.units), conversation.transcript()) == (units, transcript)
+    list(conversation.again())
+    assert conversation.transcript() != transcript and len(conversation.exchanges) == 1
+
+
+def test_an_instruction_that_leaves_no_room_is_refused(tiny: MMInterleaved) -> None:
+    window = tiny.model.config.decoder.max_positions
+    with pytest.raises(ConfigError, match=rf"takes 3\d\d\d positions, the window has {window}.*: shorten it"):
+        Conversation(tiny, MemoryPictures(), instruction="x" * (window - window // 4))
+
+
 def test_a_full_window_drops_the_oldest_turns_and_keeps_the_instruction(tiny: MMInterleaved, tmp_path: Path) -> None:
     store = MemoryPictures()
     conversation = _open(tiny, store)
