@@ -58,7 +58,9 @@ def open_png(data: bytes) -> Image.Image:
         image.load()
     except UnidentifiedImageError as error:
         raise ActionError(f"{len(data)} bytes are not a picture of any format that is known here") from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except ActionError:
+        raise
+    except Exception as error:  # what is raised differs by format: a RuntimeError by AVIF
         raise ActionError(f"{len(data)} bytes are not a picture that can be read: {error}") from error
     finally:
         Image.MAX_IMAGE_PIXELS = limit

@@ -125,6 +125,12 @@ def bomb() -> bytes:
     return data[:16] + (100_000).to_bytes(4, "big") * 2 + data[24:]
 
 
+def hollow_avif() -> bytes:
+    """An AVIF whose pixels are zeros: decoding it is no error of reading."""
+    head, _, pixels = saved(Image.linear_gradient("L"), "AVIF").partition(b"mdat")
+    return head + b"mdat" + bytes(len(pixels))
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -134,6 +140,7 @@ def bomb() -> bytes:
         encoded((50, 50), "JPEG")[:300],
         bomb(),
         saved(Image.effect_noise((50, 50), 90))[:900],
+        hollow_avif(),
     ],
 )
 def test_what_is_no_picture_is_one_error(data: bytes) -> None:

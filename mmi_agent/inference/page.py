@@ -38,7 +38,7 @@ from mmi_agent.inference.picture_references import (
     without_pictures,
 )
 from mmi_agent.inference.writing import Piece, gather
-from mmi_agent.pictures import PictureStore
+from mmi_agent.pictures import PictureStore, open_png
 from mmi_agent.types import Picture, Text
 
 __all__ = ["PageRun", "copy_pictures", "output_folder", "read_page"]
@@ -173,6 +173,7 @@ def _store(reference: Reference, folder: Path, page: str, pictures: PictureStore
         raise ConfigError(f"{where} is missing: expected a file at {path}")
     try:
         data = path.read_bytes()
+        open_png(data)  # a PNG is stored as it is: better now, with its line, than while it is read
         picture = pictures.put(data)
     except OSError as error:
         raise ConfigError(f"{where} cannot be read: {error.strerror}") from error

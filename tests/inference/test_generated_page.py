@@ -109,6 +109,7 @@ def test_a_page_is_text_and_pictures_in_reading_order(tmp_path: Path) -> None:
         (b"one\n\nsm\xf6r", "page.md, line 3: the byte 0xf6 is not UTF-8"),
         (b"one\n\n![x](gone.png)", "page.md, line 3: the picture 'gone.png' is missing"),
         (b"one\n![x](broken.png)", "page.md, line 2: the picture 'broken.png' is none"),
+        (b"\n![x](torn.png)", "page.md, line 2: the picture 'torn.png' is none"),
         (b"![x](.)", "line 1: the picture '.' is missing"),
         (b"![x]()", "line 1: the picture '' is missing"),
         (b"![x](https://example.org/a.png)", "is on the web, and nothing is fetched"),
@@ -119,6 +120,9 @@ def test_a_page_is_text_and_pictures_in_reading_order(tmp_path: Path) -> None:
 )
 def test_bad_pages_are_named_with_their_line(tmp_path: Path, text: bytes, told: str) -> None:
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    _save_picture(tmp_path / "torn.png", "red")
+    whole = (tmp_path / "torn.png").read_bytes()
+    (tmp_path / "torn.png").write_bytes(whole.replace(b"IDAT", b"IDAX"))
     with pytest.raises(ConfigError) as caught:
         read_page(tmp_path / "page.md", text, MemoryPictures())
     assert told in str(caught.value)
