@@ -101,6 +101,8 @@ def chat(
     from mmi_agent.inference.sampling import Sampling
     from mmi_agent.pictures import MemoryPictures
 
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out} is a file: expected a folder for drawings")
     sampling = Sampling(temperature=temperature, top_p=top_p)
     drawing = DrawSettings(steps=steps, guidance_scale=guidance, scheduler=cast("SchedulerName", scheduler))
     loaded = load_model(preset, device=device, dtype=dtype, bits=bits, offload=offload)
@@ -161,8 +163,12 @@ class _Chat:
                 return
             try:
                 self._obey(line)
+            except BrokenPipeError:
+                raise
             except (MMIError, OSError) as error:
-                print(f"error: {printable(' '.join(str(error).split()))}", file=sys.stderr, flush=True)
+                _complain(str(error))
+            except Exception as error:  # a conversation is worth more than the line that broke
+                _complain(f"this should not happen: {type(error).__name__}: {error}")
 
     def _obey(self, line: str) -> None:
         name, _, rest = line.partition(" ")
@@ -188,12 +194,16 @@ class _Chat:
                 self._turn(lambda progress: self._conversation.say(line, self._waiting, progress=progress))
 
     def _show_picture(self, path: str) -> None:
+        from mmi_agent.pictures import open_png
+
         if not path:
             raise ConfigError("/picture takes a path, as in /picture cup.png")
         file = Path(path).expanduser()
         if not file.is_file():
             raise ConfigError(f"there is no picture {path!r}: expected a file")
-        picture = self._store.put(file.read_bytes())
+        data = file.read_bytes()
+        open_png(data)  # a damaged one would break every turn from here on
+        picture = self._store.put(data)
         self._waiting.append(picture)
         size = f"{picture.width_px} x {picture.height_px} px"
         print(printable(f"[{path}, {size}: goes with what you say next]"), flush=True)
@@ -225,7 +235,7 @@ class _Chat:
                         live.line("[stopped]")
                         break
             except _Stopped:
-                live.line("[stopped; the turn is forgotten]")
+                live.line("[stopped; the drawing is forgotten]")
                 return
         if takes_waiting:
             self._waiting = []
@@ -287,6 +297,10 @@ class _Chat:
                 if isinstance(block, Picture):
                     pictures.put(self._store.get(block.digest))
         print(printable(f"[saved to {name}]"), flush=True)
+
+
+def _complain(message: str) -> None:
+    print(f"error: {printable(' '.join(message.split()))}", file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -6,8 +6,11 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from cli_answers import Mmi
 from PIL import Image
+
+from mmi_agent.inference.conversation import Conversation
 
 TINY = ("chat", "--preset", "tiny", "--steps", "2", "--max-tokens", "6")
 
@@ -51,6 +54,27 @@ def test_one_line_is_one_turn(mmi: Mmi) -> None:
         "error: there is no picture '.': expected a file",
         "error: nothing was said yet",
     ]
+
+
+def test_a_line_that_breaks_ends_no_chat(mmi: Mmi, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (60, 40), "red").save("torn.png")
+    Path("torn.png").write_bytes(Path("torn.png").read_bytes().replace(b"IDAT", b"IDAX"))
+
+    def break_off(_conversation: Conversation) -> str:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(Conversation, "transcript", break_off)
+    code, out, err = mmi(*TINY, given="Hello\n/save chat.md\n/picture torn.png\nStill there?\n/undo\n")
+    assert (code, out.splitlines()[-1]) == (0, "[taken back; 1 turn is left]")
+    broken, torn = err.splitlines()
+    assert broken == "error: this should not happen: RuntimeError: a defect"
+    assert torn.startswith("error: ") and "bytes are not a picture" in torn
+
+
+def test_a_place_for_drawings_that_is_a_file_is_refused_at_once(mmi: Mmi) -> None:
+    Path("here").touch()
+    code, _, err = mmi(*TINY, "--out", "here")
+    assert (code, err) == (1, "error: --out here is a file: expected a folder for drawings\n")
 
 
 def test_ctrl_c_stops_an_answer_and_not_the_chat(tmp_path: Path, start: Callable[..., "subprocess.Popen[str]"]) -> None:
