@@ -53,6 +53,7 @@ __all__ = [
     "Piece",
     "ReadCount",
     "Unit",
+    "num_shared",
     "pixels_of",
 ]
 
@@ -100,6 +101,11 @@ class Continuation(NamedTuple):
 
     given: list[int]
     scored: list[int]
+
+
+def num_shared(one: Sequence[Unit], other: Sequence[Unit]) -> int:
+    """Counts the units with which both begin."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def pixels_of(data: bytes, side_px: int) -> Tensor:
@@ -213,7 +219,7 @@ class Document:
         window = self._model.config.decoder.max_positions
         if (positions := self._positions(units)) > window:
             raise ShapeError(f"{positions} positions exceed the window of {window}: start a shorter document")
-        self.rewind(sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(self._units, units, strict=False))))
+        self.rewind(num_shared(self._units, units))
         self._dropped = Dropped()
         reused = self.length
         self._read_units(units[len(self._units) :])

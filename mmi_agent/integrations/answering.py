@@ -12,12 +12,11 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import takewhile
 from typing import Any, Literal, NamedTuple
 from uuid import uuid4
 
 from mmi_agent.errors import PolicyError, ShapeError
-from mmi_agent.inference.document import Document, Piece, Unit
+from mmi_agent.inference.document import Document, Piece, Unit, num_shared
 from mmi_agent.inference.drawing import DrawSettings
 from mmi_agent.inference.grammar import CallSchema, Grammar
 from mmi_agent.inference.loading import MMInterleaved
@@ -161,6 +160,7 @@ class Answerer:
         with self._document(units) as document:
             document.pictures = question.store
             read = document.become(units)
+            document.protect(self.loaded.model.config.decoder.max_positions)  # no answer drops what it answers
             answer = _Answer(self.loaded, document, question)
             reason = yield from answer.events()
             yield Done(reason, read.reused + read.read, read.reused, answer.written)
@@ -169,9 +169,9 @@ class Answerer:
     def _document(self, units: Sequence[Unit]) -> Generator[Document]:
         """Lends the free document that shares most with `units`; one that broke does not come back."""
         with self._lock:
-            best = max(self._free, key=lambda free: _shared(free.units, units), default=None)
+            best = max(self._free, key=lambda free: num_shared(free.units, units), default=None)
             is_full = len(self._free) >= _KEPT_DOCUMENTS
-            if best is not None and (is_full or _shared(best.units, units)):
+            if best is not None and (is_full or num_shared(best.units, units)):
                 self._free.remove(best)
             else:
                 best = None
@@ -195,6 +195,7 @@ class _Answer:
     def __init__(self, loaded: MMInterleaved, document: Document, question: Question) -> None:
         self._loaded, self._document, self._question = loaded, document, question
         self._began = time.monotonic()
+        self._budget, self._spent = 0, 0  # tokens; a picture counts as one
         self.written = 0
 
     def events(self) -> Generator[Event, None, Reason]:
@@ -209,25 +210,37 @@ class _Answer:
         if (yield from self._words()):
             yield from self._call()
             return "tool_calls"
-        return "stop" if self.written < self._budget() else "length"
+        return "stop" if self._spent < self._budget else "length"
 
-    def _budget(self) -> int:
-        return min(self._question.max_tokens, self._room + self.written)
+    def _tokens_that_fit(self) -> int:
+        """A budget of tokens for which the window has room, with the pictures that are wanted."""
+        parts = self._question.structure or ()
+        pictures = parts.count("picture") if parts else self._question.pictures or 0
+        fitting = self._room - pictures * (self._loaded.picture_positions - 1)
+        if fitting < max(len(parts), 1):
+            raise ShapeError(
+                f"the question takes {self._document.length} positions of the window of {self._window}, which leaves "
+                f"no room for the answer and {pictures} pictures: shorten it"
+            )
+        return min(self._question.max_tokens, fitting)
+
+    @property
+    def _window(self) -> int:
+        return self._loaded.model.config.decoder.max_positions
 
     @property
     def _room(self) -> int:
-        return self._loaded.model.config.decoder.max_positions - self._document.length
+        return self._window - self._document.length
 
     def _words(self) -> Generator[Event, None, bool]:
         """Writes text and pictures; returns whether a call begins, which is then not in the document."""
         question, document = self._question, self._document
-        if self._room < 1:
-            raise ShapeError(f"the question fills the window of {document.length} positions: shorten it")
         opening = [f"\n{CALL_OPENING}", CALL_OPENING] if question.calls else []
         stops, start, block = StopStrings(opening), len(document.units), ""
         with closing(self._pieces()) as pieces:
             for piece in pieces:
                 self._watch_time()
+                self._spent += len(piece.ids)
                 self.written += self._loaded.picture_positions if piece.picture else len(piece.ids)
                 if piece.picture:
                     yield from _said(stops.flush().text)
@@ -248,10 +261,10 @@ class _Answer:
 
     def _pieces(self) -> Generator[Piece]:
         question = self._question
-        budget = self._budget()
+        self._budget = self._tokens_that_fit()
         return self._document.write(
-            max_tokens=budget,
-            min_tokens=0 if question.structure else min(1, budget),  # an answer says something
+            max_tokens=self._budget,
+            min_tokens=0 if question.structure else min(1, self._budget),  # an answer says something
             sampling=question.sampling,
             seed=question.seed,
             stop=question.stop,
@@ -300,11 +313,6 @@ class _Answer:
 def _said(text: str) -> Iterator[Said]:
     if text:
         yield Said(text)
-
-
-def _shared(one: Sequence[Unit], other: Sequence[Unit]) -> int:
-    """Counts the units with which both begin."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 @lru_cache(maxsize=16)

@@ -127,6 +127,19 @@ def test_bad_input_is_one_line(chat: ChatMMInterleaved) -> None:
     assert chat.invoke("half \ud800 a character").text  # is no error: it is read as U+FFFD
 
 
+def test_a_question_that_leaves_no_room_for_the_pictures_of_its_answer_is_refused(chat: ChatMMInterleaved) -> None:
+    empty = chat.invoke("").usage_metadata
+    assert empty
+    fits = 4096 - empty["input_tokens"]
+    picture: dict[str, Any] = {"structure": ["picture"], "drawing_steps": 1}
+    others: list[dict[str, Any]] = [{"pictures": 1}, {"structure": ["text", "picture"]}]
+    drawn = chat.invoke("x" * (fits - 9), **picture).usage_metadata
+    assert drawn and drawn["total_tokens"] == 4096, "a picture takes nine positions"
+    for options in (picture, *others):
+        with pytest.raises(ContextOverflowError, match="no room for the answer and 1 pictures"):
+            chat.invoke("x" * (fits - 8), **options)
+
+
 def test_a_broken_answer_leaves_the_next_one_whole(chat: ChatMMInterleaved) -> None:
     whole = chat.invoke("Count.").text
     for _ in range(2):
