@@ -25,6 +25,7 @@ from mmi_agent.cli.models import (
     TopP,
     load_model,
     need_model_extra,
+    parse_sampling,
 )
 from mmi_agent.cli.options import new_folder
 from mmi_agent.cli.text import printable
@@ -98,12 +99,11 @@ def chat(
 
     from mmi_agent.inference.conversation import Conversation
     from mmi_agent.inference.drawing import DrawSettings
-    from mmi_agent.inference.sampling import Sampling
     from mmi_agent.pictures import MemoryPictures
 
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out} is a file: expected a folder for drawings")
-    sampling = Sampling(temperature=temperature, top_p=top_p)
+    sampling = parse_sampling(temperature, top_p)
     drawing = DrawSettings(steps=steps, guidance_scale=guidance, scheduler=cast("SchedulerName", scheduler))
     loaded = load_model(preset, device=device, dtype=dtype, bits=bits, offload=offload)
     store = MemoryPictures()

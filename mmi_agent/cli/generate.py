@@ -25,6 +25,7 @@ from mmi_agent.cli.models import (
     TopP,
     load_model,
     need_model_extra,
+    parse_sampling,
 )
 from mmi_agent.cli.options import Json
 from mmi_agent.cli.text import printable
@@ -113,13 +114,12 @@ def generate(
     from mmi_agent.inference.drawing import DrawSettings
     from mmi_agent.inference.page import PageRun, output_folder, read_page
     from mmi_agent.inference.page_manifest import WriteSettings
-    from mmi_agent.inference.sampling import Sampling
     from mmi_agent.pictures import FolderPictures
 
     settings = WriteSettings(
         seed=seed,
         max_tokens=max_tokens,
-        sampling=Sampling(temperature=temperature, top_p=top_p, num_beams=beams),
+        sampling=parse_sampling(temperature, top_p, beams=beams),
         structure=_structure(structure, pictures),
         drawing=DrawSettings(steps=steps, guidance_scale=guidance, scheduler=cast("SchedulerName", scheduler)),
     )

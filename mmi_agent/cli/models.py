@@ -9,6 +9,7 @@ from mmi_agent.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
     from mmi_agent.inference.loading import MMInterleaved
+    from mmi_agent.inference.sampling import Sampling
 
 __all__ = [
     "Bits",
@@ -23,6 +24,7 @@ __all__ = [
     "TopP",
     "load_model",
     "need_model_extra",
+    "parse_sampling",
 ]
 
 _DTYPES = ("float32", "bfloat16", "float16")
@@ -76,6 +78,22 @@ def need_model_extra(command: str) -> None:
         raise MissingDependencyError(
             f"mmi {command} needs the package {error.name!r}: pip install 'mmi-agent[model]'"
         ) from error
+
+
+def parse_sampling(temperature: float, top_p: float | None, *, beams: int = 1) -> "Sampling":
+    """Says how tokens are chosen.
+
+    Raises:
+        ConfigError: If a value makes no sense, or does nothing beside the others.
+    """
+    from mmi_agent.inference.sampling import Sampling
+
+    if top_p is not None and temperature == 0 and beams == 1:
+        raise ConfigError(
+            f"--top-p {top_p} does nothing at --temperature 0, which takes the likeliest: give another temperature, or "
+            "leave --top-p out"
+        )
+    return Sampling(temperature=temperature, top_p=top_p, num_beams=beams)
 
 
 def load_model(

@@ -11,7 +11,7 @@ from mmi_agent.inference.drawing import DrawSettings
 from mmi_agent.inference.loading import MMInterleaved
 from mmi_agent.inference.picture_references import reference_to, without_pictures
 from mmi_agent.inference.prompts import Content, encode_content, turn
-from mmi_agent.inference.sampling import Sampling
+from mmi_agent.inference.sampling import Sampling, check_seed
 from mmi_agent.inference.tokenizer import START_OF_TURN, Tokenizer
 from mmi_agent.inference.writing import Piece, gather
 from mmi_agent.pictures import PictureStore
@@ -120,7 +120,7 @@ class Conversation:
         seed: Of the first answer; each further one takes the next.
 
     Raises:
-        ConfigError: If the instruction leaves less than a quarter of the model's window to the chat.
+        ConfigError: If the seed is none, or the instruction leaves less than a quarter of the model's window.
     """
 
     def __init__(
@@ -134,6 +134,7 @@ class Conversation:
         drawing: DrawSettings | None = None,
         seed: int = 0,
     ) -> None:
+        check_seed(seed)
         self._loaded, self._document = loaded, loaded.open(pictures)
         self._sampling, self._max_tokens, self._drawing = sampling, max_tokens, drawing
         self._seed = seed

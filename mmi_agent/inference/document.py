@@ -401,6 +401,8 @@ class Document:
             structure=self._structure(pictures, structure, text_only=state is not None or sampling.num_beams > 1),
         )
         order.check()
+        if order.structure.may_draw:
+            (drawing or DrawSettings()).check(self._model.drawing.config.diffusion)
         ends = frozenset([self._tokenizer.end_of_turn, config.end_of_text])
         ends |= {token for token in stops if isinstance(token, int)}
         unspoken = range(self._tokenizer.vocab_size, config.decoder.num_tokens)  # ids of no text

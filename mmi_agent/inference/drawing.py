@@ -5,6 +5,7 @@ What does not depend on the step is computed once for a drawing: the condition, 
 
 # K condition tokens, X width of the condition, A channels of latents, H W height and width, C width of the decoder
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -42,10 +43,22 @@ class DrawSettings:
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ConfigError(f"steps is {self.steps}: a drawing takes at least 1")
-        if self.guidance_scale < 1:
+        if not 1 <= self.guidance_scale < math.inf:
             raise ConfigError(f"guidance_scale is {self.guidance_scale}: 1 does not guide, 7.5 is usual")
         if self.scheduler not in ("dpm-solver", "ddim", "ddpm"):
             raise ConfigError(f"scheduler {self.scheduler!r} is none of dpm-solver, ddim and ddpm")
+
+    def check(self, config: DiffusionConfig) -> None:
+        """Refuses what a model cannot do.
+
+        Args:
+            config: How the model was trained to draw.
+
+        Raises:
+            ConfigError: If it was trained with too few steps of noise.
+        """
+        if self.steps >= config.num_steps:
+            raise ConfigError(f"steps is {self.steps}: the model takes up to {config.num_steps - 1}, 12 are usual")
 
 
 class Scheduler(Protocol):
@@ -109,11 +122,12 @@ def draw_picture(
         RGB in 0..1, shape (3, image_size, image_size), float32, on the CPU.
 
     Raises:
-        ConfigError: If the model has no image decoder.
+        ConfigError: If the model has no image decoder, or does not take so many steps.
         CheckpointError: If no number comes out, as from damaged weights.
     """
     settings = settings or DrawSettings()
     decoder = model.drawing
+    settings.check(decoder.config.diffusion)
     if len(hidden_TC) == 0:
         raise ConfigError("nothing stands before the picture: a drawing needs at least its begin-of-image token")
     with brought_to(decoder, hidden_TC.device):
@@ -123,7 +137,10 @@ def draw_picture(
         latents_1AHW = _denoise(decoder, condition_BKX, _look_back(decoder, before), settings, seed, progress)
         pixels_CHW = decoder.decode(latents_1AHW)[0].float().cpu()
     if not bool(pixels_CHW.isfinite().all()):
-        raise CheckpointError("the drawing came out as no number: the weights of the image decoder are damaged")
+        raise CheckpointError(
+            "the drawing came out as no number: the weights of the image decoder are damaged, or guidance_scale "
+            f"{settings.guidance_scale:g} is too much"
+        )
     return pixels_CHW
 
 

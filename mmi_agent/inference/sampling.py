@@ -2,6 +2,7 @@
 
 # V vocabulary
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,20 @@ from torch import Tensor
 from mmi_agent.errors import ConfigError
 from mmi_agent.quiet_imports import quiet_imports
 
-__all__ = ["Sampler", "Sampling"]
+__all__ = ["Sampler", "Sampling", "check_seed"]
+
+_LEAST_TEMPERATURE = 1e-6  # scores divided by less are no numbers any more
+_SEEDS = 2**63
+
+
+def check_seed(seed: int) -> None:
+    """Refuses what cannot be the seed of draws and drawings, each of which takes the next.
+
+    Raises:
+        ConfigError: If it is negative or too large.
+    """
+    if not 0 <= seed < _SEEDS:
+        raise ConfigError(f"seed is {seed}: expected 0 to {_SEEDS - 1}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,23 +53,31 @@ class Sampling:
 
     def __post_init__(self) -> None:
         wrong = [
-            ("temperature", self.temperature, "0 or more", self.temperature >= 0),
+            ("temperature", self.temperature, f"0, or {_LEAST_TEMPERATURE} or more", _is_temperature(self.temperature)),
             ("top_k", self.top_k, "1 or more", self.top_k is None or self.top_k >= 1),
             ("top_p", self.top_p, "above 0 and at most 1", self.top_p is None or 0 < self.top_p <= 1),
             ("min_p", self.min_p, "from 0 to 1", self.min_p is None or 0 <= self.min_p <= 1),
-            ("repetition_penalty", self.repetition_penalty, "more than 0", self.repetition_penalty > 0),
+            ("repetition_penalty", self.repetition_penalty, "more than 0", 0 < self.repetition_penalty < math.inf),
             ("num_beams", self.num_beams, "1 or more", self.num_beams >= 1),
+            ("length_penalty", self.length_penalty, "a number", math.isfinite(self.length_penalty)),
         ]
         for name, value, expected, holds in wrong:
             if not holds:
                 raise ConfigError(f"{name} is {value}: expected {expected}")
-        if self.num_beams > 1 and (self.temperature or self.is_narrowed):
-            raise ConfigError(f"num_beams is {self.num_beams}: beams are searched, not drawn; leave temperature at 0")
+        draws = [name for name in ("temperature", "top_k", "top_p", "min_p") if getattr(self, name)]
+        if self.num_beams > 1 and draws:
+            raise ConfigError(
+                f"num_beams is {self.num_beams}: beams are searched, not drawn; leave out {' and '.join(draws)}"
+            )
 
     @property
     def is_narrowed(self) -> bool:
         """Whether fewer than all tokens are drawn among."""
         return self.top_k is not None or self.top_p is not None or self.min_p is not None
+
+
+def _is_temperature(value: float) -> bool:
+    return value == 0 or _LEAST_TEMPERATURE <= value < math.inf
 
 
 class Sampler:
@@ -100,13 +122,13 @@ def _processors(sampling: Sampling) -> list[Any]:
     library: Any = logits_process
     processors: list[Any] = []
     if sampling.repetition_penalty != 1:
-        processors.append(library.RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty))
+        processors.append(library.RepetitionPenaltyLogitsProcessor(float(sampling.repetition_penalty)))
     if sampling.temperature > 0:
-        processors.append(library.TemperatureLogitsWarper(sampling.temperature))
+        processors.append(library.TemperatureLogitsWarper(float(sampling.temperature)))
         if sampling.top_k is not None:
             processors.append(library.TopKLogitsWarper(sampling.top_k))
         if sampling.top_p is not None:
-            processors.append(library.TopPLogitsWarper(sampling.top_p))
+            processors.append(library.TopPLogitsWarper(float(sampling.top_p)))
         if sampling.min_p is not None:
-            processors.append(library.MinPLogitsWarper(sampling.min_p))
+            processors.append(library.MinPLogitsWarper(float(sampling.min_p)))
     return processors

@@ -20,7 +20,7 @@ from mmi_agent.inference.document import Document, Piece, Unit, num_shared
 from mmi_agent.inference.drawing import DrawSettings
 from mmi_agent.inference.grammar import CallSchema, Grammar
 from mmi_agent.inference.loading import MMInterleaved
-from mmi_agent.inference.sampling import Sampling
+from mmi_agent.inference.sampling import Sampling, check_seed
 from mmi_agent.inference.stopping import StopStrings
 from mmi_agent.inference.structure import Part
 from mmi_agent.inference.tokenizer import Tokenizer
@@ -100,6 +100,9 @@ class Question:
         drawing: How pictures are drawn.
         look: Whether pictures are shown to the model.
         timeout_s: The answer breaks off with `TimeoutError` after so long.
+
+    Raises:
+        ConfigError: If the seed is none.
     """
 
     turns: Sequence[ChatTurn]
@@ -116,6 +119,9 @@ class Question:
     drawing: DrawSettings | None = None
     look: bool = True
     timeout_s: float | None = None
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
 
 
 _loading = threading.Lock()

@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import pytest
@@ -64,7 +65,10 @@ def test_damaged_weights_and_wrong_settings_are_said(hidden) -> None:
     torch.nn.init.constant_(damaged.drawing.denoiser.unet.conv_in.bias, float("nan"))
     with pytest.raises(CheckpointError, match="weights of the image decoder are damaged"):
         draw_picture(damaged, hidden, settings=DrawSettings(steps=1))
-    wrongs: list[dict[str, Any]] = [{"steps": 0}, {"guidance_scale": 0.5}, {"scheduler": "euler"}]
+    wrongs: list[dict[str, Any]] = [{"steps": 0}, {"scheduler": "euler"}]
+    wrongs += [{"guidance_scale": value} for value in (0.5, math.nan, math.inf)]
     for wrong in wrongs:
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             DrawSettings(**wrong)
+    with pytest.raises(ConfigError, match="steps is 1000: the model takes up to 999"):
+        draw_picture(damaged, hidden, settings=DrawSettings(steps=1000))

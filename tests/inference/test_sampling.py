@@ -1,5 +1,6 @@
 """Tokens are chosen as asked, and what stops a text is never shown."""
 
+import math
 import subprocess
 import sys
 from collections import Counter
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from mmi_agent.errors import ConfigError
-from mmi_agent.inference.sampling import Sampler, Sampling
+from mmi_agent.inference.sampling import Sampler, Sampling, check_seed
 from mmi_agent.inference.stopping import StopStrings
 
 SCORES = torch.tensor([0.5, 0.3, 0.15, 0.05]).log()
@@ -34,6 +35,7 @@ def test_draws_follow_the_probabilities() -> None:
         (Sampling(temperature=1.0, top_p=0.7), {0, 1}),
         (Sampling(temperature=1.0, min_p=0.2), {0, 1, 2}),
         (Sampling(temperature=1.0, top_k=3, min_p=0.4), {0, 1}),
+        (Sampling(temperature=1, top_p=1, repetition_penalty=2), {0, 1, 2, 3}),
     ],
 )
 def test_the_tail_is_cut_off(sampling: Sampling, kept: set[int]) -> None:
@@ -60,11 +62,15 @@ def test_a_seed_repeats_its_draws_whatever_else_draws() -> None:
     "options",
     [
         {"temperature": -1},
+        {"temperature": math.inf},
+        {"temperature": 1e-40},
         {"top_k": 0},
         {"top_p": 0},
         {"top_p": 1.5},
         {"min_p": -0.1},
         {"repetition_penalty": 0},
+        {"repetition_penalty": math.inf},
+        {"length_penalty": math.nan},
         {"num_beams": 0},
         {"num_beams": 3, "temperature": 1.0},
     ],
@@ -72,6 +78,18 @@ def test_a_seed_repeats_its_draws_whatever_else_draws() -> None:
 def test_values_that_make_no_sense_are_named(options: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=f"{next(iter(options))} is"):
         Sampling(**options)  # pyright: ignore[reportArgumentType]
+
+
+def test_beams_name_what_they_cannot_go_with() -> None:
+    with pytest.raises(ConfigError, match="not drawn; leave out top_k and top_p"):
+        Sampling(num_beams=2, top_k=3, top_p=0.9)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 10**30])
+def test_a_seed_that_cannot_be_one_is_refused(seed: int) -> None:
+    check_seed(2**63 - 1)
+    with pytest.raises(ConfigError, match=f"seed is {seed}: expected 0 to 9223372036854775807"):
+        check_seed(seed)
 
 
 def test_plain_sampling_loads_no_library() -> None:
