@@ -10,11 +10,12 @@ from typing import Literal
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mmi_agent.checkpoints import files
 from mmi_agent.errors import CheckpointError, ConfigError
 from mmi_agent.inference.drawing import DrawSettings
 from mmi_agent.inference.loading import MMInterleaved
 from mmi_agent.inference.picture_references import file_of, find_references
-from mmi_agent.inference.sampling import Sampling
+from mmi_agent.inference.sampling import Sampling, check_seed
 from mmi_agent.inference.structure import Part, Structure
 from mmi_agent.inference.writing import Order
 from mmi_agent.pictures import PictureStore
@@ -115,8 +116,9 @@ class WriteSettings(_Record):
         """Refuses what cannot be met, before a model is loaded.
 
         Raises:
-            ConfigError: Saying the smallest budget that would do, or what excludes what.
+            ConfigError: Saying the smallest budget that would do, what excludes what, or that the seed is none.
         """
+        check_seed(self.seed)
         order = Order(
             max_tokens=self.max_tokens,
             min_tokens=0,
@@ -166,7 +168,7 @@ class Setup(_Record):
         is_gpu = weight.device.type == "cuda"
         folder = Path(loaded.name)
         return cls(
-            model=str(folder.resolve()) if folder.is_dir() else loaded.name,
+            model=str(folder.resolve()) if (folder / files.MANIFEST).is_file() else loaded.name,
             fingerprint=loaded.fingerprint,
             device=str(weight.device),
             hardware=torch.cuda.get_device_name(weight.device) if is_gpu else torch.backends.cpu.get_cpu_capability(),

@@ -151,6 +151,14 @@ def test_a_manifest_brings_the_same_bytes_back(tiny: MMInterleaved, tmp_path: Pa
     assert told.startswith("picture 2 (pictures/")
 
 
+def test_a_folder_named_like_a_preset_is_not_taken_for_it(
+    tiny: MMInterleaved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("tiny").mkdir()
+    assert Setup.of(tiny).model == "tiny"
+
+
 def test_other_weights_and_changed_pictures_are_noticed(tiny: MMInterleaved, tmp_path: Path) -> None:
     _save_picture(tmp_path / "a.png", "red")
     store = FolderPictures(tmp_path / "pictures")
