@@ -3,6 +3,7 @@
 Knows Markdown and nothing of documents or folders.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 PICTURES = "pictures"
+_TAG = re.compile("<(?=[A-Za-z/!?])")
 
 
 class Reference(NamedTuple):
@@ -115,14 +117,15 @@ def reference_to(picture: Picture) -> str:
 
 
 def without_pictures(text: str, *, after: str = "") -> str:
-    """What a model wrote, made to name no picture: a page loads what was drawn and nothing else.
+    """What a model wrote, made to name no picture and to hold no HTML: a page loads what was drawn and nothing else.
 
     Args:
         text: What it wrote.
         after: What stands before it.
     """
-    kept = text.replace("![", "!\\[")
-    return f"\\{kept}" if after.endswith("!") and kept.startswith("[") else kept
+    kept = _TAG.sub("&lt;", text).replace("![", "!\\[")  # no backslash, which another before it would undo
+    completes = (after.endswith("!") and kept.startswith("[")) or (after.endswith("<") and _TAG.match(f"<{kept}"))
+    return f"\\{kept}" if completes else kept
 
 
 def closed(markdown: str) -> str:

@@ -2,10 +2,12 @@
 
 import hashlib
 import io
+import re
 from pathlib import Path
 
 import pytest
 import torch
+from markdown_it import MarkdownIt
 from PIL import Image
 
 from mmi_agent.errors import CheckpointError, ConfigError
@@ -13,7 +15,7 @@ from mmi_agent.inference.drawing import DrawSettings
 from mmi_agent.inference.loading import MMInterleaved
 from mmi_agent.inference.page import PageRun, copy_pictures, output_folder, read_page
 from mmi_agent.inference.page_manifest import Page, PageManifest, Setup, WriteSettings, differences, read_page_manifest
-from mmi_agent.inference.picture_references import find_references
+from mmi_agent.inference.picture_references import find_references, without_pictures
 from mmi_agent.inference.sampling import Sampling
 from mmi_agent.pictures import FolderPictures, MemoryPictures
 from mmi_agent.types import Picture, Text
@@ -181,14 +183,21 @@ def test_what_a_model_writes_names_no_picture_and_hides_none(tiny: MMInterleaved
     drawn = store.put(buffer.getvalue(), origin="drawn")
     run = PageRun(tiny, read_page(None, b"Look!", store), SETTINGS, store)
     run.written = [
-        Text(text="[x](http://example.org/1.png) ![y](http://example.org/2.png)\n````python\ndraw()"),
+        Text(
+            text="[x](http://example.org/1.png) ![y](http://example.org/2.png)\n"
+            '<img src="http://example.org/3.png">\n\\<img src="http://example.org/4.png">\n````python\ndraw()'
+        ),
         drawn,
         Text(text="\nso"),
     ]
     markdown = run.markdown()
     assert [reference.target for reference in find_references(markdown)] == [f"pictures/{drawn.digest}.png"]
+    shown = MarkdownIt("commonmark").render(markdown)
+    assert re.findall(r"<img[^>]*", shown) == [f'<img src="pictures/{drawn.digest}.png" alt="drawn" /']
     assert "draw()\n\n````\n\n![drawn]" in markdown
     assert markdown.endswith("\n\n\nso\n")
+    rest = without_pictures('img src="http://example.org/5.png">', after="Look <")
+    assert "<img" not in MarkdownIt("commonmark").render(f"Look <{rest}")
 
 
 def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
