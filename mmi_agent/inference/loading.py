@@ -88,9 +88,10 @@ class MMInterleaved:
         Raises:
             UnknownNameError: If there is no such preset and no such folder.
             CheckpointError: If weights are missing or damaged.
-            ConfigError: If weights are given for anything but `small`, or these bits cannot be had here.
+            ConfigError: If weights are given for anything but `small`, or device or bits cannot be had here.
             MissingDependencyError: If bits are given and torchao is not installed.
         """
+        _expect_device(device)
         adapter, weights = _adapter_and_source(str(name), weights)
         folder = default_folder() if name == "full" else Path(name)
         if (folder / MANIFEST).is_file():
@@ -224,6 +225,14 @@ def _adapter_and_source(name: str, weights: str | None) -> tuple[Path | None, st
             "takes language weights from elsewhere"
         )
     return shipped, weights
+
+
+def _expect_device(device: torch.device | str) -> None:
+    try:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # what torch raises differs by build
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"the device {str(device)!r} is not to be had here ({reason}): cpu always is") from error
 
 
 def _bring(model: MMInterleavedModel, device: torch.device | str, *, offload: bool) -> None:

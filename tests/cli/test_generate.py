@@ -78,6 +78,7 @@ def test_a_page_comes_through_a_pipe_and_goes_to_a_machine(mmi: Mmi) -> None:
         (("tale.md", "--out", "/proc/no/way"), "cannot write to /proc/no"),
         (("tale.md", "--preset", "tiney"), "unknown preset or folder 'tiney': did you mean 'tiny'?"),
         (("tale.md", "--device", "abacus"), "the device 'abacus' is not to be had here"),
+        (("tale.md", "--device", "meta"), "the device 'meta' is not to be had here"),
         (("tale.md", "--dtype", "float8"), "--dtype 'float8' is none of float32, bfloat16, float16"),
         (("tale.md", "--structure", "text,song"), "the structure has a part 'song': expected 'text' or 'picture'"),
         (("tale.md", "--structure", "text", "--pictures", "1"), "the structure says how many pictures there are"),
