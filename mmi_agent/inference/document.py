@@ -192,7 +192,8 @@ class Document:
         return copy
 
     def rewind(self, num_units: int) -> None:
-        """Forgets all but the first `num_units` units; costs nothing."""
+        """Forgets all but the first `num_units` units, or all where that is negative; costs nothing."""
+        num_units = max(num_units, 0)
         if num_units >= len(self._units):
             return
         del self._units[num_units:], self._ends[num_units:]
@@ -213,9 +214,10 @@ class Document:
         """Turns the document into just these units, keeping the longest beginning that it shares with them.
 
         Raises:
-            ShapeError: If they do not fit the model's window.
+            ShapeError: If they do not fit the model's window, or an id is none of the model's.
             KeyError: If the picture of a digest is not to be had.
         """
+        self._expect_ids(units)
         window = self._model.config.decoder.max_positions
         if (positions := self._positions(units)) > window:
             raise ShapeError(f"{positions} positions exceed the window of {window}: start a shorter document")
@@ -232,7 +234,7 @@ class Document:
         units is what they say. What does not fit the window makes room by the rule of this module.
 
         Raises:
-            ShapeError: If what is protected leaves no room.
+            ShapeError: If what is protected leaves no room, an id is none of the model's, or an image is empty.
             ActionError: If a picture is none, or damaged.
             ConfigError: If there is no such file.
             KeyError: If the picture of a digest is not to be had.
@@ -241,6 +243,7 @@ class Document:
         units = [unit for item in items for unit in self._units_of(item)]
         if not self._units and items and (isinstance(items[0], (str, bytes, Path, Image.Image, Picture))):
             units.insert(0, self._model.config.begin_of_text)
+        self._expect_ids(units)
         rest, dropped = self._make_room(units)
         reused = self.length
         self._read_units(rest)
@@ -254,6 +257,8 @@ class Document:
         if isinstance(item, Picture):
             return [PictureUnit(item.digest)]
         if isinstance(item, Image.Image):
+            if 0 in item.size:
+                raise ShapeError(f"the picture is {item.width} x {item.height} px: expected 1 x 1 at least")
             return [PictureUnit(self.pictures.put(_encoded(as_rgb(item))).digest)]
         if isinstance(item, Path):
             try:
@@ -263,6 +268,12 @@ class Document:
         if isinstance(item, bytes):
             return [PictureUnit(self.pictures.put(item).digest)]
         return item
+
+    def _expect_ids(self, units: Iterable[Unit]) -> None:
+        size = self._model.config.decoder.num_tokens
+        wrong = (unit for unit in units if isinstance(unit, int) and not 0 <= unit < size)
+        if (unit := next(wrong, None)) is not None:
+            raise ShapeError(f"{unit} is no id of the model's: expected 0 to {size - 1}")
 
     def _positions(self, units: Iterable[Unit]) -> int:
         picture = 1 + self._model.config.resampler.num_queries
@@ -274,25 +285,36 @@ class Document:
         Returns:
             What is to be read, and how many positions are gone. The document is then what stays in its place.
         """
-        window = self._model.config.decoder.max_positions
-        missing = self.length + self._positions(units) + spare - window
-        if missing <= 0:
+        window, gone = self._model.config.decoder.max_positions, self._in_the_way(units, spare)
+        if not gone and self.length + self._positions(units) + spare <= window:
             return units, 0
-        head = min(max(self._protected, self._units[:1] == [self._model.config.begin_of_text]), len(self._units))
-        tail = [*self._units[head:], *units]
-        gone: list[Unit] = []
-        dropped, needed = 0, max(missing, window // 4)
-        for unit in tail[:-1]:
-            if dropped >= needed:
-                break
-            gone.append(unit)
-            dropped += self._positions([unit])
-        tail = tail[len(gone) :]
+        head, dropped = self._num_kept, self._positions(gone)
+        tail = [*self._units[head:], *units][len(gone) :]
         if (kept := self._positions([*self._units[:head], *tail]) + spare) > window:
             raise ShapeError(f"{kept} positions exceed the window of {window}: protect fewer units, or write less")
         self._dropped = self._dropped.with_more(gone, dropped)
         self.rewind(head)
         return tail, dropped
+
+    @property
+    def _num_kept(self) -> int:
+        """Units at the beginning that are never dropped."""
+        return min(max(self._protected, self._units[:1] == [self._model.config.begin_of_text]), len(self._units))
+
+    def _in_the_way(self, units: Sequence[Unit], spare: int) -> list[Unit]:
+        """What has to be dropped after the protected beginning before `units` and `spare` positions fit."""
+        window = self._model.config.decoder.max_positions
+        missing = self.length + self._positions(units) + spare - window
+        gone: list[Unit] = []
+        if missing <= 0:
+            return gone
+        dropped, needed = 0, max(missing, window // 4)
+        for unit in [*self._units[self._num_kept :], *units][:-1]:
+            if dropped >= needed:
+                break
+            gone.append(unit)
+            dropped += self._positions([unit])
+        return gone
 
     @torch.inference_mode()
     def _read_units(self, units: Sequence[Unit]) -> None:
@@ -482,13 +504,18 @@ class Document:
 
         Raises:
             ConfigError: If there is no picture in the document, or `most` is less than 1.
+            ShapeError: If the window has no room for picture, question and answer.
         """
         if most < 1:
             raise ConfigError(f"most is {most}: at least 1 box is written")
-        if not any(isinstance(unit, PictureUnit) for unit in self._units):
+        latest = max((place for place, unit in enumerate(self._units) if isinstance(unit, PictureUnit)), default=None)
+        if latest is None:
             raise ConfigError("there is no picture to look at: append one first")
-        said = self._tokenizer.encode(grounding.request(phrase))
-        self.append(said)
+        said, spare = self._tokenizer.encode(grounding.request(phrase)), most * grounding.BOX_LENGTH
+        if self._num_kept <= latest < self._num_kept + len(self._in_the_way(said, spare)):
+            raise ShapeError("the question would drop the picture that it is about: the window is full, begin anew")
+        rest, _ = self._make_room(said, spare=spare)
+        self._read_units(rest)
         answer = "<box>"
 
         def written(grammar: Grammar) -> str:

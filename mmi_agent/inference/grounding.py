@@ -13,6 +13,7 @@ from mmi_agent.errors import ConfigError
 from mmi_agent.types import Box
 
 __all__ = [
+    "BOX_LENGTH",
     "CORNER_LENGTH",
     "Grounding",
     "Groundings",
@@ -28,6 +29,9 @@ _FULL = 1000
 
 CORNER_LENGTH = len("(000,000)")
 """Characters of one corner of a box."""
+
+BOX_LENGTH = 2 * CORNER_LENGTH + len("</box><box>")
+"""Characters that a box takes in an answer."""
 
 _CORNERS = re.compile(r"\((\d{1,3}),(\d{1,3})\)\((\d{1,3}),(\d{1,3})\)")
 _TAGGED = re.compile(r"<ref>(?P<phrase>[^<]*)</ref>|<box>(?P<corners>[^<]*)(?P<closed></box>)?", re.DOTALL)

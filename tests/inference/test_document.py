@@ -128,6 +128,8 @@ def test_a_fork_goes_its_own_way_and_a_rewind_forgets(tiny: MMInterleaved, pictu
     fork.rewind(2)
     fork.append([3])
     torch.testing.assert_close(_next(fork), before, atol=1e-5, rtol=1e-4)
+    fork.take_back(99)
+    assert not fork.units and fork.length == 0
 
 
 def test_writing_repeats_with_its_seed_and_never_writes_a_picture(
@@ -166,6 +168,10 @@ def test_text_and_pictures_come_in_every_form(tiny: MMInterleaved, pictures: Mem
         document.append(tmp_path / "missing.png")
     with pytest.raises(ActionError, match="not a picture"):
         document.append(b"no picture")
+    wrongs: list[Any] = [[-1], [10**6], Image.new("RGB", (0, 0))]
+    for wrong in wrongs:
+        with pytest.raises(ShapeError, match=r"^-1 is no id|^1000000 is no id|is 0 x 0 px"):
+            document.append("C", wrong)
     assert document.length == count.read + 1, "what could not be read must leave no trace"
 
 

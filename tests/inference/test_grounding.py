@@ -6,7 +6,7 @@ import re
 import pytest
 from PIL import Image
 
-from mmi_agent.errors import ConfigError
+from mmi_agent.errors import ConfigError, ShapeError
 from mmi_agent.inference.grounding import Grounding, corner_pattern, grounded, parse
 from mmi_agent.inference.loading import MMInterleaved
 from mmi_agent.inference.sampling import Sampling
@@ -75,6 +75,10 @@ def test_a_model_that_knows_nothing_still_answers_with_boxes() -> None:
     assert all(0 <= x1 <= x2 <= 1000 and 0 <= y1 <= y2 <= 1000 for boxes in answers for x1, y1, x2, y2 in boxes)
     assert len({tuple(boxes) for boxes in answers}) > 9, "the seed must matter"
     assert document.units == before and document.next_scores().equal(scores)
+    document.append("x" * (4096 - document.length))
+    with pytest.raises(ShapeError, match="would drop the picture that it is about"):
+        document.ground("a cow")
+    assert document.length == 4096
     for least in (0, 7, 99, 450, 989, 999):
         matching = [n for n in range(1000) if re.fullmatch(corner_pattern(least), f"({n:03d},500)")]
         assert matching == list(range(least, 1000))
