@@ -29,7 +29,16 @@ from mmi_agent.checkpoints.shards import ShardEntry, StoredTensor, WeightFiles, 
 from mmi_agent.errors import CheckpointError, ConfigError
 from mmi_agent.models.mm_interleaved import MMInterleavedConfig
 
-__all__ = ["DTYPES", "SHARD_BYTES", "Progress", "Step", "convert", "read_released_config", "unfinished_folder"]
+__all__ = [
+    "DTYPES",
+    "SHARD_BYTES",
+    "Progress",
+    "Step",
+    "convert",
+    "expect_place",
+    "read_released_config",
+    "unfinished_folder",
+]
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 SHARD_BYTES = 2_000_000_000
@@ -82,6 +91,7 @@ def convert(
             written. What was finished stays in `unfinished_folder(out)`.
     """
     say, out = progress or _silent, out.resolve()
+    expect_place(out, config, dtype)
     weights = _match(WeightFiles(source), config)
     tokenizer = tokenizer or _tokenizer_beside(source)
     text = "" if tokenizer is None else _tokenizer_text(tokenizer, config)
@@ -89,7 +99,7 @@ def convert(
         with _working_beside(out) as work:
             described = _describe(source, hub_name, _hash_source(weights.files, work, known or {}, say))
             if out.exists() and any(out.iterdir()):
-                return _there_already(out, described, config, dtype, text)
+                return _there_already(out, described, text)
             shards = plan_shards(weights.shapes, dtype, shard_bytes)
             work.take_up([described.model_dump(mode="json"), _dumped(config), str(dtype), shard_bytes], say)
             _write_shards(work, weights, shards, dtype, say)
@@ -107,10 +117,32 @@ def convert(
             work.content.replace(out)
             return manifest
     except OSError as error:
+        kept = f"; what is finished is kept in {unfinished_folder(out)}, the same command goes on"
+        is_kept = unfinished_folder(out).exists()
         raise CheckpointError(
-            f"cannot write {error.filename or out}: {error.strerror or error}; what is finished is kept in "
-            f"{unfinished_folder(out)}, the same command goes on"
+            f"cannot write {error.filename or out}: {error.strerror or error}{kept if is_kept else ''}"
         ) from error
+
+
+def expect_place(out: Path, config: MMInterleavedConfig, dtype: torch.dtype) -> None:
+    """Sees beforehand whether `out` can be made, or can be what is asked for: its weights are not read.
+
+    Raises:
+        CheckpointError: If something else is there.
+    """
+    if out.exists() and not out.is_dir():
+        raise CheckpointError(f"{out} is a file: choose a folder that is not there yet")
+    if out.exists() and any(out.iterdir()):
+        manifest = check(out)
+        if (manifest.model, f"torch.{manifest.dtype}", manifest.config) != (MODEL, str(dtype), _dumped(config)):
+            raise _taken(out, manifest)
+
+
+def _taken(out: Path, manifest: Manifest) -> CheckpointError:
+    return CheckpointError(
+        f"{out} is there already, made from {manifest.source.name} as {manifest.dtype}, which is not what is asked "
+        f"for: choose another folder, or delete it"
+    )
 
 
 def unfinished_folder(out: Path) -> Path:
@@ -126,7 +158,7 @@ def read_released_config(path: Path) -> MMInterleavedConfig:
     """
     try:
         return read_config(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         raise ConfigError(
             f"{path} is no configuration in the released code's terms ({error}): expected JSON with the sections llm, "
             f"clip, unet, vae, scheduler and model"
@@ -344,7 +376,7 @@ def _working_beside(out: Path) -> Generator[_Work]:
         work = _Work(folder)
         try:
             yield work
-        except CheckpointError:
+        except (CheckpointError, OSError):
             if not work.state.finished:
                 shutil.rmtree(folder)
             raise
@@ -373,17 +405,11 @@ def _write_shards(
     weights.files.close()
 
 
-def _there_already(
-    out: Path, source: Source, config: MMInterleavedConfig, dtype: torch.dtype, tokenizer: str
-) -> Manifest:
-    """Sees whether `out` is what was asked for; a tokenizer that it lacks is added."""
+def _there_already(out: Path, source: Source, tokenizer: str) -> Manifest:
+    """Sees whether `out`, in its place by `expect_place`, is of this source; a tokenizer that it lacks is added."""
     manifest = check(out)
-    wanted = (MODEL, source.files, str(dtype), _dumped(config))
-    if (manifest.model, manifest.source.files, f"torch.{manifest.dtype}", manifest.config) != wanted:
-        raise CheckpointError(
-            f"{out} is there already, made from {manifest.source.name} as {manifest.dtype}, which is not what is asked "
-            f"for: choose another folder, or delete it"
-        )
+    if manifest.source.files != source.files:
+        raise _taken(out, manifest)
     if not tokenizer or TOKENIZER in manifest.files:
         return manifest
     (out / TOKENIZER).write_text(tokenizer, encoding="utf-8")

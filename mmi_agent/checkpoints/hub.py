@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mmi_agent.checkpoints.convert import Progress, convert, unfinished_folder
+from mmi_agent.checkpoints.convert import Progress, convert, expect_place, unfinished_folder
 from mmi_agent.checkpoints.converted import expected_shapes
 from mmi_agent.checkpoints.files import FileRecord, Manifest, sha256_of
 from mmi_agent.checkpoints.shards import promised_files
@@ -115,9 +115,11 @@ def plan_fetch(out: Path, *, config: MMInterleavedConfig, dtype: torch.dtype = t
         dtype: What the weights will become.
 
     Raises:
-        CheckpointError: If the hub cannot be reached, or a part is not there.
+        CheckpointError: If something else is at `out`, the hub cannot be reached, or a part is not there.
     """
     from huggingface_hub import constants
+
+    expect_place(out, config, dtype)
 
     repository, folder = RELEASED
     released = _list_repository(repository)

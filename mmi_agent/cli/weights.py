@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mmi_agent.cli.options import Json
+from mmi_agent.cli.options import Json, given_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +84,7 @@ def convert_weights(
 
 
 def fetch_weights(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="full|small", help="The preset whose weights are wanted.")],
     out: Annotated[
         Path | None,
@@ -108,9 +109,11 @@ def fetch_weights(
       mmi weights fetch full
       HF_HOME=/big/disk mmi weights fetch full --out /big/disk/mm-interleaved
     """
-    from mmi_agent.errors import UnknownNameError
+    from mmi_agent.errors import ConfigError, UnknownNameError
 
     if name == "small":
+        if for_full := given_options(context, but=("name", "json", "debug")):
+            raise ConfigError(f"{for_full[0]} is for full alone: small is kept where the preset looks for it")
         _fetch_small(json)
     elif name == "full":
         _fetch_full(out, dtype, shard_gb, json)

@@ -57,6 +57,21 @@ def test_errors_are_one_line_and_name_file_and_tensor(mmi: Mmi, source: Path, tm
     assert "error: nowhere does not exist: expected a folder with the shards" in err
 
 
+def test_a_target_that_is_taken_is_said_at_once(mmi: Mmi, source: Path) -> None:
+    Path("p.md").write_text("my own")
+    code, _, err = mmi("weights", "convert", str(source), "--out", "p.md")
+    assert code == 1
+    assert err.endswith("p.md is a file: choose a folder that is not there yet\n")
+    code, _, err = mmi("weights", "verify", "p.md")
+    assert code == 1
+    assert "p.md/manifest.json is not the manifest of converted weights" in err and "delete" not in err
+    assert sorted(path.name for path in Path().iterdir()) == ["p.md", "toy.bin"]
+    for option in (("--out", "w"), ("--dtype", "float16"), ("--shard-gb", "1")):
+        code, _, err = mmi("weights", "fetch", "small", *option)
+        assert code == 1
+        assert err == f"error: {option[0]} is for full alone: small is kept where the preset looks for it\n"
+
+
 def test_doctor_says_beforehand_what_fits(mmi: Mmi) -> None:
     code, out, _ = mmi("doctor", "--preset", "tiny", "--json")
     assert code == 0
