@@ -30,6 +30,7 @@ __all__ = [
     "config_of",
     "default_folder",
     "expected_shapes",
+    "fitting_sizes",
     "load_converted",
     "load_converted_tokenizer",
 ]
@@ -65,8 +66,7 @@ def load_converted(
         CheckpointError: If a file is missing, cut off or damaged, or the weights are not those of the recorded sizes.
     """
     manifest = check(folder)
-    stored: torch.dtype = getattr(torch, manifest.dtype)
-    dtype = dtype or stored
+    dtype = dtype or _stored_dtype(manifest, folder)
     config = config_of(manifest, folder)
     model = build_unloaded(config if draws else replace(config, image_decoder=None))
     missing = set(model.state_dict())
@@ -114,7 +114,7 @@ def config_of(manifest: Manifest, folder: Path) -> MMInterleavedConfig:
         raise CheckpointError(f"{folder} holds {manifest.model!r}, expected {MODEL}")
     try:
         return CONFIG.validate_python(manifest.config)
-    except (ValidationError, MMIError) as error:
+    except (ValidationError, MMIError, ArithmeticError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(
             f"the sizes in the manifest of {folder} cannot be read ({reason}): convert again"
@@ -127,9 +127,29 @@ def expected_shapes(config: MMInterleavedConfig) -> dict[str, tuple[int, ...]]:
 
 
 def build_unloaded(config: MMInterleavedConfig) -> MMInterleavedModel:
-    """Builds a model whose parameters have no storage yet, but whose computed tables are there."""
-    with _parameters_on_meta():
+    """Builds a model whose parameters have no storage yet, but whose computed tables are there.
+
+    Raises:
+        CheckpointError: If there is no model of these sizes.
+    """
+    with fitting_sizes("the configuration"), _parameters_on_meta():
         return MMInterleavedModel(config)
+
+
+@contextmanager
+def fitting_sizes(what: str) -> Generator[None]:
+    """Turns what wrong sizes raise, wherever they are first computed with, into one line.
+
+    Raises:
+        CheckpointError: Naming what holds the sizes.
+    """
+    try:
+        yield
+    except MMIError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise CheckpointError(f"{what} holds sizes that no model has ({reason})") from error
 
 
 @contextmanager
@@ -152,9 +172,23 @@ def _parameters_on_meta() -> Generator[None]:
         handle.remove()
 
 
-def _read_shard(path: Path, names: Iterable[str], device: torch.device | str, dtype: torch.dtype) -> dict[str, Tensor]:
+def _stored_dtype(manifest: Manifest, folder: Path) -> torch.dtype:
+    """Of the weights; of a folder that was made before it was recorded, what is found in it."""
+    if manifest.dtype:
+        found = getattr(torch, manifest.dtype, None)
+        if isinstance(found, torch.dtype):
+            return found
+        raise CheckpointError(f"the manifest of {folder} says {manifest.dtype!r}, which is no dtype: convert again")
+    for name, file in manifest.weights.items():
+        return _read_shard(folder / file, [name], "cpu", None)[name].dtype
+    raise CheckpointError(f"the manifest of {folder} names no weights: convert again")
+
+
+def _read_shard(
+    path: Path, names: Iterable[str], device: torch.device | str, dtype: torch.dtype | None
+) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt", device=str(device)) as file:
-            return {name: file.get_tensor(name).to(dtype) for name in names}
+            return {name: (tensor := file.get_tensor(name)).to(dtype or tensor.dtype) for name in names}
     except SafetensorError as error:
         raise CheckpointError(f"{path} is damaged ({error}): convert again") from error

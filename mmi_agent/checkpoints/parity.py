@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from mmi_agent.checkpoints.converted import fitting_sizes
 from mmi_agent.checkpoints.official import load_official, read_config
 from mmi_agent.errors import CheckpointError
 from mmi_agent.models.mm_interleaved import MMInterleavedModel
@@ -63,12 +64,14 @@ def build_toy(folder: Path, salt: str = "") -> MMInterleavedModel:
     Raises:
         CheckpointError: If the folder is not complete, or the names are not those of the configured model.
     """
-    model = MMInterleavedModel(read_config(_read_json(folder / "config.json"))).eval()
+    with fitting_sizes(str(folder / "config.json")):
+        model = MMInterleavedModel(read_config(_read_json(folder / "config.json"))).eval()
     weights: dict[str, Tensor] = {}
-    for name, (shape, _) in _read_json(folder / "names.json").items():
-        tensor = draw(name, tuple(shape), salt)
-        if tensor is not None:
-            weights[name] = tensor
+    with fitting_sizes(str(folder / "names.json")):
+        for name, (shape, _) in _read_json(folder / "names.json").items():
+            tensor = draw(name, tuple(shape), salt)
+            if tensor is not None:
+                weights[name] = tensor
     load_official(model, weights)
     return model
 

@@ -18,7 +18,7 @@ from mmi_agent.checkpoints import shards
 from mmi_agent.checkpoints.convert import convert, read_released_config, unfinished_folder
 from mmi_agent.checkpoints.converted import config_of, load_converted, load_converted_tokenizer
 from mmi_agent.checkpoints.files import verify
-from mmi_agent.errors import CheckpointError, ConfigError
+from mmi_agent.errors import CheckpointError, ConfigError, MMIError
 from mmi_agent.inference.tokenizer import Tokenizer
 from mmi_agent.models.configs import tiny
 from mmi_agent.models.mm_interleaved import MMInterleavedModel
@@ -215,8 +215,12 @@ def test_what_was_finished_for_other_options_is_not_taken(source: Path, tmp_path
     pieces = train_pieces(tmp_path / "elsewhere" / "tokenizer.model", vocab_size=tiny().begin_of_image)
     added = convert(source, out, config=tiny(), tokenizer=pieces)
     assert added.files == manifest.files | {"tokenizer.json": added.files["tokenizer.json"]} == verify(out).files
+
+    def expect_nothing(step: conversion.Step) -> None:
+        raise AssertionError(step)  # what cannot be is said before anything is hashed
+
     with pytest.raises(CheckpointError, match=r"out is there already, made from released as bfloat16, which is not"):
-        convert(source, out, config=tiny(), dtype=torch.float32)
+        convert(source, out, config=tiny(), dtype=torch.float32, progress=expect_nothing)
     assert not unfinished_folder(out).exists()
 
 
@@ -257,6 +261,14 @@ def test_a_converted_folder_that_was_damaged(source: Path, tmp_path: Path) -> No
         load_converted(out)
     shard.write_bytes(whole)
     manifest = out / "manifest.json"
+    described = manifest.read_text()
+    for dtype, num_heads, said in (("frob", 4, "'frob', which is no dtype"), ("float32", 0, "cannot be read")):
+        wrong = described.replace('"dtype": "float32"', f'"dtype": "{dtype}"')
+        manifest.write_text(wrong.replace('"num_heads": 4', f'"num_heads": {num_heads}'))
+        with pytest.raises(CheckpointError, match=said):
+            load_converted(out)
+    manifest.write_text(described.replace('"dtype": "float32"', '"dtype": ""'))
+    assert load_converted(out).decoder.norm.weight.dtype == torch.float32
     manifest.write_text(manifest.read_text().replace('"num_layers": 5', '"num_layers": 6'))
     with pytest.raises(CheckpointError, match=r"out lacks \d+ tensors of its own sizes, the first is decoder"):
         load_converted(out)
@@ -272,3 +284,23 @@ def test_sizes_in_the_released_terms(tmp_path: Path) -> None:
         (tmp_path / "config.json").write_text(content)
         with pytest.raises(ConfigError):
             read_released_config(tmp_path / "config.json")
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [
+        ("clip", "num_attention_heads", 0),
+        ("clip", "patch_size", 0),
+        ("unet", "norm_num_groups", 7),
+        ("llm", "hidden_size", "64"),
+        ("llm", "hidden_size", -64),
+    ],
+)
+def test_sizes_that_no_model_has_are_one_line(
+    source: Path, tmp_path: Path, section: str, name: str, value: object
+) -> None:
+    released = json.loads((HERE.parent / "parity" / "released" / "config.json").read_text())
+    released[section][name] = value
+    (tmp_path / "config.json").write_text(json.dumps(released))
+    with pytest.raises(MMIError, match=r"no configuration in the released code's terms|sizes that no model has"):
+        convert(source, tmp_path / "out", config=read_released_config(tmp_path / "config.json"))

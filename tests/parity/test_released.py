@@ -99,3 +99,11 @@ def test_a_missing_weight_and_a_wrong_shape_are_named(toy):
 def test_an_incomplete_folder_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="no text_ids, attention_mask, images"):
         list(climb(tmp_path))
+
+
+@pytest.mark.parametrize("content", ["[]", '{"soi_token": 3}', '{"soi_token": [[-1], "float32"]}'])
+def test_names_that_are_none_are_one_line(tmp_path, content):
+    shutil.copy(FOLDER / "config.json", tmp_path)
+    (tmp_path / "names.json").write_text(content)
+    with pytest.raises(CheckpointError, match=r"names\.json holds sizes that no model has"):
+        build_toy(tmp_path)
