@@ -8,12 +8,11 @@ import re
 from typing import Annotated, Literal, Self
 from uuid import uuid4
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 __all__ = [
     "Arguments",
     "Block",
-    "BlockAdapter",
     "Box",
     "CleanText",
     "Effect",
@@ -106,8 +105,6 @@ class ToolCall(_Record):
 
 Block = Annotated[Text | Picture | ToolCall, Field(discriminator="kind")]
 """What a model reads and writes, told apart by `kind`."""
-
-BlockAdapter: TypeAdapter[Text | Picture | ToolCall] = TypeAdapter(Block)
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom, each 0..1000 of the picture's width or height."""

@@ -1,10 +1,9 @@
 """Records go to JSON and back without loss, whatever a page puts into them."""
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from mmi_agent import Block, Element, Observation, Outcome, Picture, Text, ToolCall
-from mmi_agent.types import BlockAdapter
 
 UNSPEAKABLE = "a\ud83db\0c\udfff"
 CLEAN = "a\ufffdb\ufffdc\ufffd"
@@ -36,7 +35,8 @@ def test_ordinary_text_is_left_alone() -> None:
     ],
 )
 def test_blocks_are_told_apart_by_kind(block: Block) -> None:
-    assert BlockAdapter.validate_json(block.model_dump_json()) == block
+    blocks: TypeAdapter[Text | Picture | ToolCall] = TypeAdapter(Block)
+    assert blocks.validate_json(block.model_dump_json()) == block
 
 
 @pytest.mark.parametrize("box", [(10, 0, 5, 10), (-1, 0, 5, 5), (0, 0, 1001, 5)])

@@ -39,7 +39,7 @@ from mmi_agent.errors import CheckpointError
 if TYPE_CHECKING:
     from gguf import GGUFReader
 
-__all__ = ["LanguageConfig", "ensure_smollm2", "load_chat_template", "load_language_weights", "load_tokenizer"]
+__all__ = ["LanguageConfig", "ensure_smollm2", "load_language_weights", "load_tokenizer"]
 
 
 class LanguageConfig(BaseModel):
@@ -171,12 +171,6 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """
     check(folder)
     return _tokenizer_from((folder / _TOKENIZER).read_text(encoding="utf-8"), folder / _TOKENIZER)
-
-
-def load_chat_template(folder: Path) -> str:
-    """The chat template of a converted folder, as Jinja text."""
-    check(folder)
-    return (folder / _CHAT_TEMPLATE).read_text(encoding="utf-8")
 
 
 def _silent(_line: str) -> None:

@@ -57,11 +57,6 @@ class KeyValueCache:
         """Tokens that are allocated."""
         return self._keys.shape[3]
 
-    @property
-    def room(self) -> int:
-        """Tokens that can still be read."""
-        return self.max_length - self.length
-
     def reserve(self, num_tokens: int) -> None:
         """Makes sure that `num_tokens` more fit, at least doubling the buffers when they don't.
 

@@ -17,7 +17,6 @@ from mmi_agent.checkpoints.files import verify
 from mmi_agent.checkpoints.smollm2 import (
     LanguageConfig,
     ensure_smollm2,
-    load_chat_template,
     load_language_weights,
     load_tokenizer,
 )
@@ -74,7 +73,7 @@ def test_a_hugging_face_folder_is_converted_once(hugging_face_folder: Path) -> N
     folder = ensure_smollm2(hugging_face_folder, progress=said.append)
     assert verify(folder).source.kind == "folder"
     assert said == [f"writing {folder}"]
-    assert load_chat_template(folder) == "{{ messages }}"
+    assert (folder / "chat_template.jinja").read_text(encoding="utf-8") == "{{ messages }}"
     assert load_tokenizer(folder).get_vocab() == {"a": 0}
 
     weights = load_language_weights(folder)
@@ -202,7 +201,7 @@ def test_weights_tokenizer_and_logits_equal_those_that_transformers_reads(gguf_f
     theirs = AutoTokenizer.from_pretrained(gguf_folder, gguf_file=name)
     ours = load_tokenizer(folder)
     assert ours.get_vocab() == theirs.get_vocab()
-    assert load_chat_template(folder) == theirs.chat_template
+    assert (folder / "chat_template.jinja").read_text(encoding="utf-8") == theirs.chat_template
     for text in ("<|im_start|>user\nBonjour, ça va ?<|im_end|>", "a  b\n\n\tdef f(x): return {'é': 1}", "日本語 🙂"):
         assert ours.encode(text).ids == theirs(text)["input_ids"]
     # transformers loses the rule that splits numbers into digits
