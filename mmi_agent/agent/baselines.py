@@ -13,7 +13,7 @@ from mmi_agent.policy import Context
 from mmi_agent.tool import ASK_USER, FINISH, fitting_marks, parameters, parse_arguments
 from mmi_agent.types import Block, ToolCall
 
-__all__ = ["FirstElementPolicy", "RandomPolicy"]
+__all__ = ["BASELINES", "FirstElementPolicy", "RandomPolicy"]
 
 T = TypeVar("T")
 _Schema = dict[str, Any]
@@ -74,6 +74,10 @@ class FirstElementPolicy:
 
 class _NothingFits(Exception):  # noqa: N818 - no error: another tool is tried
     pass
+
+
+BASELINES = (RandomPolicy.name, FirstElementPolicy.name)
+"""What the two are called in the runs that they decide."""
 
 
 def _arguments(schema: _Schema, context: Context, chance: random.Random) -> dict[str, JsonValue]:

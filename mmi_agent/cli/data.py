@@ -125,7 +125,8 @@ def check_data(
     if json:
         print(json_format.dumps([_as_json(report, yardstick.name, limit) for report in reports], indent=2))
     if hopeless := next((report for report in reports if not report.lengths), None):
-        raise DataError(f"{hopeless.name}: none of its {hopeless.num_broken} samples can be learnt from")
+        told = f"; {hopeless.left_out}" if hopeless.left_out else ""
+        raise DataError(f"{hopeless.name}: none of its {hopeless.num_broken} samples can be learnt from{told}")
 
 
 def write_data(
@@ -185,6 +186,8 @@ def _tell(report: "Report", preset: str, window: int) -> None:
             f"the longest {report.tokens_at(1)}; {report.beyond_window} are longer than {window} and lose their ends"
         )
         print(f"  learnt: {totals.learnt} of {totals.tokens} tokens, {totals.drawn} of {totals.pictures} pictures")
+    if report.left_out:
+        print(printable(f"  left out: {report.left_out}"))
     for kind in report.by_count():
         print(printable(f"  {kind.count} broken, as {kind.example.source}: {kind.example.reason}"))
     sys.stdout.flush()
@@ -200,6 +203,7 @@ def _as_json(report: "Report", preset: str, window: int) -> dict[str, object]:
             {"count": kind.count, "source": kind.example.source, "reason": kind.example.reason}
             for kind in report.by_count()
         ],
+        "left_out": report.left_out,
         "preset": preset,
         "tokens": totals.tokens,
         "tokens_learnt": totals.learnt,

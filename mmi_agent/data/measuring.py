@@ -114,13 +114,20 @@ class Report:
         lengths: Of each sample that can be learnt from.
         beyond_window: How many of them are longer than the model's window, so that their ends are cut off.
         broken: What cannot be learnt from, by reason without its details.
+        left_out: As the reader says.
     """
 
     name: str
     form: str
+    left_out: str = ""
     lengths: list[Length] = field(default_factory=list[Length])
     beyond_window: int = 0
     broken: dict[str, Kind] = field(default_factory=dict[str, Kind])
+
+    @classmethod
+    def of(cls, reader: Reader) -> "Report":
+        """Of a dataset of which nothing is counted yet."""
+        return cls(name=reader.name, form=reader.form, left_out=reader.left_out)
 
     @property
     def num_broken(self) -> int:
@@ -161,7 +168,7 @@ def examine(reader: Reader, yardstick: Yardstick, *, window: int) -> Report:
         yardstick: Of the model that is to learn from it.
         window: The tokens after which a sample is cut off.
     """
-    report = Report(name=reader.name, form=reader.form)
+    report = Report.of(reader)
     for found in reader:
         report.add(found, yardstick, window)
     return report

@@ -134,7 +134,7 @@ def _shares(datasets: Sequence[tuple[Reader, float | None]]) -> list[Fraction]:
 
 def _checked(reader: Reader, weight: float | None) -> float:
     if not len(reader):
-        raise DataError(f"{reader.name} holds no sample")
+        raise DataError(f"{reader.name} holds no sample" + (f"; {reader.left_out}" if reader.left_out else ""))
     if weight is None:
         return len(reader)
     if not 0 < weight < float("inf"):

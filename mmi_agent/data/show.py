@@ -72,7 +72,7 @@ def render_samples(
         seed: Chooses which samples; None takes the first.
     """
     window = window or yardstick.window
-    report = Report(name=reader.name, form=reader.form)
+    report = Report.of(reader)
     shown: list[_Shown] = []
     numbers = _numbers(len(reader), seed)
     for number in numbers:

@@ -51,7 +51,7 @@ def open_sources(data: Sequence[str]) -> list[PictureSource]:
         DataError: If one is missing, or of no known form.
     """
     named = [parse_weighted(text) for text in data]
-    return [PictureSource(open_data(path, runs="all"), weight, fingerprint(path)) for path, weight in named]
+    return [PictureSource(open_data(path, runs="all"), weight, fingerprint(path, runs="all")) for path, weight in named]
 
 
 class PictureStream:

@@ -163,6 +163,9 @@ def begin(settings: RunSettings, folder: Path, *, progress: Callable[[str], None
         say(f"going on with {each.folder}, {each.manifest.steps} steps")
     say("reading the data")
     opened = _open(named, look=settings.look or sight_of(loaded.sees), draws=draws)
+    for each in opened:
+        if each.reader.left_out:
+            say(f"{each.reader.name}: {each.reader.left_out}")
     mixture = Mixture([(each.reader, each.weight) for each in opened], seed=settings.seed)
     supply = MixedSupply(
         mixture,

@@ -8,8 +8,11 @@ import pytest
 
 from mmi_agent import Text, ToolCall
 from mmi_agent.calls import call_text
-from mmi_agent.data.readers import open_data
+from mmi_agent.data.mixing import Mixture
+from mmi_agent.data.readers import fingerprint, open_data
 from mmi_agent.data.sample import Broken, Sample
+from mmi_agent.errors import DataError
+from mmi_agent.evaluation import EvaluationConfig, Study
 from mmi_agent.inference.prompts import ChatPrompt, Special, encode_content
 from mmi_agent.inference.tokenizer import Tokenizer
 from mmi_agent.testing import EchoEnvironment, ScriptedPolicy
@@ -142,6 +145,31 @@ def test_only_examples_are_learnt_from_unless_it_is_asked_for(tmp_path: Path) ->
     assert "the run failed: sent 'kiwi', wanted 'fig'" in broken(folder)
     assert "the run failed" in broken(folder, runs="finished")
     assert only(folder, runs="all")
+
+
+def test_what_an_evaluation_recorded_or_a_baseline_decided_is_no_demonstration(tmp_path: Path) -> None:
+    environments = ("mmi_agent.testing:EchoEnvironment:kiwi",)
+    given = EvaluationConfig(environments=environments, policies=("first-element",), seeds=(0, 1))
+    with Study(tmp_path / "runs" / "study", given) as study:
+        assert len(list(study.run(workers=1))) == 2
+    measured = open_data(tmp_path / "runs")
+    assert len(measured) == 0 and "mmi eval recorded" in measured.left_out and measured.left_out.endswith(": 2")
+    with pytest.raises(DataError, match="holds no sample; runs that mmi eval recorded"):
+        Mixture([(measured, None)], seed=0)
+
+    record(tmp_path / "runs" / "own")
+    before = fingerprint(tmp_path / "runs")
+    record(tmp_path / "runs" / "study" / "runs" / "more")
+    assert fingerprint(tmp_path / "runs") == before, "a run goes on whatever is measured meanwhile"
+    assert only(tmp_path / "runs").source == "runs/own/trajectory.jsonl"
+    assert len(open_data(tmp_path / "runs" / "study" / "runs")) == 0, "wherever below it one begins"
+    assert len(open_data(tmp_path / "runs", runs="all")) == 4
+
+    lucky = ScriptedPolicy(CALLS)
+    lucky.name = "random"
+    run(lucky, EchoEnvironment("fig"), tmp_path / "lucky")
+    assert "decided by 'random'" in broken(tmp_path / "lucky")
+    assert only(tmp_path / "lucky", runs="all")
 
 
 def test_a_run_that_nobody_judged_is_taken_where_that_is_asked_for(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ class NextScreens(Reader):
     """
 
     def __init__(self, reader: Reader) -> None:
-        self.name, self.form = reader.name, reader.form
+        self.name, self.form, self.left_out = reader.name, reader.form, reader.left_out
         self._reader = reader
 
     def __len__(self) -> int:

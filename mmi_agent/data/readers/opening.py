@@ -13,7 +13,7 @@ from mmi_agent.data.readers.reader import Joined, Reader
 from mmi_agent.data.readers.screens import Screens
 from mmi_agent.data.readers.segmentation import SEGMENTATION, SegmentationFolder
 from mmi_agent.data.readers.stories import STORIES
-from mmi_agent.data.readers.trajectories import TRAJECTORY, Runs, Trajectories, find_runs
+from mmi_agent.data.readers.trajectories import TRAJECTORY, Runs, Trajectories, find_demonstrations, find_runs
 from mmi_agent.errors import DataError
 from mmi_agent.inference.sights import Look
 
@@ -85,8 +85,12 @@ def _shards(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.name.endswith(_LINES + _ARCHIVES) and path.is_file())
 
 
-def fingerprint(path: Path | str) -> str:
+def fingerprint(path: Path | str, *, runs: Runs = "successful") -> str:
     """Tells data from other data: the names, sizes, beginnings and ends of its files, but for pictures, as a digest.
+
+    Args:
+        path: The data.
+        runs: As it is opened.
 
     Raises:
         DataError: If there is nothing.
@@ -95,7 +99,7 @@ def fingerprint(path: Path | str) -> str:
     if not path.exists():
         raise DataError(f"there is no file or folder {path}")
     digest = hashlib.sha256()
-    for name, file in _files(path):
+    for name, file in _files(path, runs):
         size = file.stat().st_size
         digest.update(f"{name}\0{size}\0".encode())
         with file.open("rb") as opened:
@@ -105,11 +109,12 @@ def fingerprint(path: Path | str) -> str:
     return digest.hexdigest()
 
 
-def _files(path: Path) -> Iterator[tuple[str, Path]]:
+def _files(path: Path, runs: Runs) -> Iterator[tuple[str, Path]]:
     if not path.is_dir():
         yield path.name, path
         return
-    runs = sorted(find_runs(path))
-    files = runs or _shards(path) or sorted(each for each in path.rglob("*") if each.is_file())
+    found = list(find_runs(path))
+    recorded = found if runs == "all" else find_demonstrations(found)
+    files = sorted(recorded) if found else _shards(path) or sorted(each for each in path.rglob("*") if each.is_file())
     for file in files:
         yield file.relative_to(path).as_posix(), file

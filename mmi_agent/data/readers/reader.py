@@ -16,10 +16,12 @@ class Reader(ABC):
     Attributes:
         name: The file or folder.
         form: Its form, one of `FORMS`.
+        left_out: What there is that is none of the samples, and why, in a line; empty where there is nothing.
     """
 
     name: str
     form: str
+    left_out: str = ""
 
     @abstractmethod
     def __len__(self) -> int:

@@ -4,7 +4,9 @@ Calls that failed or were refused are read and not learnt. A world that ends its
 nobody how to stop: of runs that it judged done, one in four gets the call that says so, to be learnt. If all had it,
 it would be the likeliest thing after any call: where nothing shows what is left to do, the model would stop too early.
 
-A run whose file was edited, whose pictures are missing or changed, or that did not succeed is broken: it says why.
+A run whose file was edited, whose pictures are missing or changed, or that did not succeed is broken: it says why. One
+that a baseline decided is, too: its success is luck. Runs of an evaluation are no samples: who learnt from them could
+not be measured with them.
 """
 
 import hashlib
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from mmi_agent.agent.baselines import BASELINES
 from mmi_agent.agent.context import past_within
 from mmi_agent.agent.limits import Limits
 from mmi_agent.agent.trajectory import Step, ToolRecord, Trajectory, read_trajectory
@@ -27,14 +30,15 @@ from mmi_agent.policy import Context, PastStep
 from mmi_agent.tool import FINISH
 from mmi_agent.types import Effect, Outcome, Picture, Text, ToolCall
 
-__all__ = ["TRAJECTORY", "Runs", "Trajectories", "find_runs", "run_context"]
+__all__ = ["TRAJECTORY", "Runs", "Trajectories", "find_demonstrations", "find_runs", "run_context"]
 
 TRAJECTORY = "trajectory.jsonl"
+_EVALUATION = "evaluation.json"  # stands in the folder of an evaluation, above its runs
 _SAYS_DONE = 4  # one run in so many
 
 Runs = Literal["successful", "finished", "all"]
 """Which runs are learnt from: those with a verdict of success; those that ended as finished and were not judged to
-have failed, as where nobody judges; or all."""
+have failed, as where nobody judges; or all, those of evaluations and of baselines included."""
 
 
 class Trajectories(Reader):
@@ -54,7 +58,11 @@ class Trajectories(Reader):
         self._folder = folder
         self._sight: Sight = sight_of(look)
         self._runs: Runs = runs
-        self._found = sorted(path.parent for path in find_runs(folder))
+        files = list(find_runs(folder))
+        used = files if runs == "all" else list(find_demonstrations(files))
+        self._found = sorted(path.parent for path in used)
+        if evaluated := len(files) - len(used):
+            self.left_out = f"runs that mmi eval recorded, which measure and are not learnt from: {evaluated}"
 
     def __len__(self) -> int:
         return len(self._found)
@@ -81,6 +89,17 @@ def find_runs(folder: Path) -> Iterator[Path]:
     """The files of the runs in a folder, at any depth; hidden folders hold what is unfinished, and are left out."""
     for path in folder.rglob(TRAJECTORY):
         if not any(name.startswith(".") for name in path.relative_to(folder).parts):
+            yield path
+
+
+def find_demonstrations(files: Iterable[Path]) -> Iterator[Path]:
+    """Those of the files of runs that are of no evaluation, given as they were found."""
+    evaluations: dict[Path, bool] = {}
+    for path in files:
+        above = path.resolve().parents
+        for folder in reversed(above):
+            evaluations.setdefault(folder, (folder / _EVALUATION).is_file())
+        if not any(evaluations[folder] for folder in above):
             yield path
 
 
@@ -150,6 +169,8 @@ def _expect_example(run: Trajectory, runs: Runs) -> None:
     verdict = run.verdict
     if runs == "all":
         return
+    if run.start.policy in BASELINES:
+        raise DataError(f"the run was decided by {run.start.policy!r}: where a baseline succeeds, it is luck")
     if run.status is None:
         raise DataError("the run did not end: resume it, or leave it out")
     if verdict and not verdict.success:
