@@ -431,9 +431,9 @@ def _refuse_other(folder: Path, found: RunState, asked: RunState) -> None:
         wrong = f"has {found.processes} processes, these are {asked.processes}"
     elif found.plan != asked.plan:
         had, has = _flat(found.plan), _flat(asked.plan)
-        wrong = "; ".join(
-            f"has {name} {had.get(name)}, asked was {has[name]}" for name in has if had.get(name) != has[name]
-        )
+        differing = [name for name in dict.fromkeys([*had, *has]) if had.get(name) != has.get(name)]
+        named = [f"has {name} {had.get(name)}, asked was {has.get(name)}" for name in differing]
+        wrong = "; ".join(named) or "has other patterns in its recipe's groups than this version"
     if wrong:
         raise ConfigError(f"the run in {run} {wrong}: go on with what it has, or give another --out")
 

@@ -98,6 +98,15 @@ def test_a_run_goes_on_with_nothing_else(tmp_path):
         trainer(tmp_path, plan=plan, given=replace(recipe("lora"), learning_rate=1.0))
     with pytest.raises(ConfigError, match="has steps 4, asked was 5"):
         trainer(tmp_path, plan=Plan(steps=5))
+    lent = replace(plan, seconds=1000.0)
+    trainer(tmp_path / "lent", plan=replace(lent, seconds=1e-9)).run()
+    with pytest.raises(ConfigError, match="has seconds 1e-09, asked was None"):
+        trainer(tmp_path / "lent", plan=plan)
+    with pytest.raises(ConfigError, match="has seconds None, asked was 1000"):
+        trainer(tmp_path, plan=lent)
+    other = tuple(replace(group, pattern=r"decoder\.") for group in recipe("lora").groups)
+    with pytest.raises(ConfigError, match="other patterns"):
+        trainer(tmp_path, plan=plan, given=replace(recipe("lora"), groups=other))
     of_two = first.state.model_copy(update={"processes": 2})
     (tmp_path / "checkpoints" / "step-000001" / "state.json").write_text(of_two.model_dump_json())
     with pytest.raises(ConfigError, match="has 2 processes, these are 1"):
