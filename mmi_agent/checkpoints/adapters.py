@@ -7,6 +7,7 @@ takes its place. This file knows nothing of how either came about.
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -28,6 +29,7 @@ __all__ = [
     "average_adapters",
     "fits",
     "holds_adapter",
+    "kept_or_removed",
     "put_on",
     "read_adapter",
     "read_tensors",
@@ -225,6 +227,28 @@ def read_adapter(folder: Path) -> AdapterManifest:
     except ValidationError as error:
         raise CheckpointError(f"{path} is not the manifest of an adapter: expected one of mmi train export") from error
     return manifest
+
+
+def kept_or_removed(folder: Path, *, steps: int) -> AdapterManifest | None:
+    """The manifest of a run's own adapter; None where a new one is to be made: an adapter of other steps is removed.
+
+    Args:
+        folder: The adapter's.
+        steps: Of the run.
+
+    Raises:
+        CheckpointError: If what stands there is no adapter, is damaged, or cannot be removed.
+    """
+    if not folder.exists():
+        return None
+    manifest = read_adapter(folder)
+    if manifest.steps == steps:
+        return manifest
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise CheckpointError(f"cannot replace {folder}, of {manifest.steps} steps: {error.strerror}") from error
+    return None
 
 
 def fits(model: MMInterleavedModel, folder: Path) -> bool:

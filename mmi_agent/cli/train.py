@@ -249,7 +249,7 @@ def average(
 
 
 def _train(settings: "RunSettings", folder: Path | None) -> None:
-    from mmi_agent.checkpoints.adapters import read_adapter
+    from mmi_agent.checkpoints.adapters import kept_or_removed
     from mmi_agent.training.runs import begin, export
 
     leads = os.environ.get("RANK", "0") == "0"
@@ -273,7 +273,7 @@ def _train(settings: "RunSettings", folder: Path | None) -> None:
         print(f"stopped after step {trainer.state.step}: mmi train --resume {folder} goes on", file=sys.stderr)
         raise typer.Exit(INTERRUPTED)
     adapter = folder / _ADAPTER
-    _tell(adapter, read_adapter(adapter) if adapter.exists() else export(folder, adapter))
+    _tell(adapter, kept_or_removed(adapter, steps=trainer.state.step) or export(folder, adapter))
 
 
 def _run_with_progress(trainer: "Trainer") -> None:

@@ -14,7 +14,13 @@ from PIL import Image
 from pydantic import JsonValue
 from torch import Tensor
 
-from mmi_agent.checkpoints.adapters import AdapterManifest, Dataset, read_adapter, save_adapter, weights_fingerprint
+from mmi_agent.checkpoints.adapters import (
+    AdapterManifest,
+    Dataset,
+    kept_or_removed,
+    save_adapter,
+    weights_fingerprint,
+)
 from mmi_agent.errors import CheckpointError
 from mmi_agent.inference.loading import MMInterleaved
 from mmi_agent.models.image_decoder import ImageDecoder
@@ -104,8 +110,8 @@ class AutoencoderRun:
             raise CheckpointError(f"folding the latents moved a pixel by {moved:.3f} of 1: the weights are damaged")
         found = judge_autoencoder(made, judged_N3SS)
         self._write_page(judged_N3SS[:_SHOWN], after, found)
-        if self.adapter.exists():
-            return read_adapter(self.adapter), found
+        if kept := kept_or_removed(self.adapter, steps=self.trainer.state.step):
+            return kept, found
         tensors = {f"{_NAMED}{name}": tensor.detach().cpu() for name, tensor in made.named_parameters()}
         return save_adapter(self.adapter, tensors, self._manifest(found)), found
 

@@ -36,6 +36,10 @@ def test_from_data_to_better_weights(lines, tmp_path):
     code, said = mmi("train", "--resume", run)
     assert code == 0 and (run / "log.jsonl").read_text() == log  # there is nothing to do
     assert f"{run / 'adapter'}: 8 steps" in said.replace("\n", ""), "it says where the weights are all the same"
+    earlier = run / "adapter" / "manifest.json"
+    earlier.write_text(earlier.read_text().replace('"steps": 8', '"steps": 5'))
+    said = mmi("train", "--resume", run)[1]
+    assert f"{run / 'adapter'}: 8 steps" in said.replace("\n", ""), "an adapter of before is replaced"
     code, said = mmi(*asked, "--held-back", 0.2, "--lr", 0.02)
     assert (code, "has learning_rate 0.01, asked was 0.02" in said) == (1, True), said
 

@@ -133,6 +133,9 @@ def test_from_pictures_to_an_autoencoder_that_is_put_on(data, tmp_path):
 
     again = mmi(*asked, "--steps", 40)
     assert again[0] == 0 and "adapter: 40 steps" in again[1].replace("\n", "")
+    code, said = mmi(*asked, "--steps", 45)
+    assert code == 0 and "adapter: 45 steps" in said.replace("\n", ""), "it is of the weights as they are now"
+    assert read_adapter(run / "adapter").steps == 45
     code, said = mmi(*asked, "--steps", 40, "--seed", 1)
     assert code == 1 and "give another --out" in said
 
