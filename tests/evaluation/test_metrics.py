@@ -191,6 +191,8 @@ def test_mean_iou_counts_all_maps_together() -> None:
     true = np.array([[0, 1, 1], [2, 2, 3]], dtype=np.uint8)
     assert mean_iou([(predicted, true)], classes=5) == pytest.approx((0 + 1 / 4 + 1 / 2 + 1) / 4)
     assert mean_iou([(predicted, true)], classes=5, ignore=0) == pytest.approx((1 / 3 + 1 / 2 + 1) / 3)
+    far = [np.where(each == 0, 255, each) for each in (predicted, true)]
+    assert mean_iou([(far[0], far[1])], classes=5, ignore=255) == pytest.approx((1 / 3 + 1 / 2 + 1) / 3)
     halves = [(predicted[row], true[row]) for row in (0, 1)]
     assert mean_iou(halves, classes=5) == pytest.approx((0 + 1 / 4 + 1 / 2 + 1) / 4)
     with pytest.raises(ConfigError, match="goes up to 3: expected 0 to 2"):

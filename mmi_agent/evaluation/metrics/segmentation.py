@@ -17,7 +17,8 @@ def mean_iou(maps: Iterable[tuple[Any, Any]], *, classes: int, ignore: int | Non
     Args:
         maps: Predicted and true map of each picture: whole numbers below `classes`, both of the same shape.
         classes: How many numbers there are, the ignored one included.
-        ignore: Pixels whose true class it is do not count, and it is no class of the mean.
+        ignore: Pixels whose true class it is do not count, and it is no class of the mean; where it is predicted for
+            another pixel, that is wrong. It may lie beyond `classes`, as 255 does.
 
     Returns:
         From 0 to 1.
@@ -29,7 +30,9 @@ def mean_iou(maps: Iterable[tuple[Any, Any]], *, classes: int, ignore: int | Non
     import torch
 
     jaccard_index = from_library("torchmetrics.classification", "MulticlassJaccardIndex")
-    metric = jaccard_index(num_classes=classes, ignore_index=ignore, average="macro", validate_args=False)
+    beyond = ignore is not None and not 0 <= ignore < classes
+    ignored, places = (classes, classes + 1) if beyond else (ignore, classes)  # each number has a place of its own
+    metric = jaccard_index(num_classes=places, ignore_index=ignored, average="macro", validate_args=False)
     count = 0
     for count, pair in enumerate(maps, start=1):
         predicted, true = (torch.as_tensor(each).long() for each in pair)
@@ -43,7 +46,7 @@ def mean_iou(maps: Iterable[tuple[Any, Any]], *, classes: int, ignore: int | Non
                 raise ConfigError(
                     f"pair {count}: the {name} map goes up to {int(counted.max())}: expected 0 to {classes - 1}"
                 )
-        metric.update(predicted, true)
+        metric.update(*(each.masked_fill(each == ignore, classes) if beyond else each for each in (predicted, true)))
     if not count:
         raise ConfigError("there is no pair of class maps")
     return float(metric.compute())
