@@ -50,7 +50,7 @@ def test_captions_in_the_form_of_coco(tmp_path: Path) -> None:
     said = [(1, "A dog runs on grass."), (1, "a brown dog"), (2, "A red bus."), (2, "the bus is red")]
     annotations = [{"image_id": number, "caption": text, "id": 100 + i} for i, (number, text) in enumerate(said)]
     truth = tmp_path / "gt.json"
-    truth.write_text(json.dumps({"images": [], "annotations": [{**a, "id": a["image_id"]} for a in annotations]}))
+    truth.write_text(json.dumps({"images": [], "annotations": annotations}))
     given = tmp_path / "given.json"
     given.write_text(json.dumps([{"image_id": 1, "caption": "a brown dog"}, {"image_id": 2, "caption": "a boat"}]))
     found = scored("caption", given, truth)
@@ -125,6 +125,9 @@ def test_boxes_in_the_released_form_and_in_pixels(tmp_path: Path) -> None:
     found = scored("refer", given, truth)
     assert (found["value"], found["right"], found["without_a_box"]) == (50, 2, 1)
     assert found["interval_kind"] == "Wilson"
+    half = lines(tmp_path / "half.jsonl", {"id": "px", "box": [0, 0, 250, 200], "width": 500})
+    code, told = metrics("refer", given, half)
+    assert (code, "both width and height of the picture, or neither" in told) == (1, True), told
 
 
 def test_dialogues_by_score_and_by_rank(tmp_path: Path) -> None:

@@ -35,11 +35,17 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-class _Caption(Record):
+class _OfPicture(Record):
+    """In COCO's own files each caption has a number under "id" besides."""
+
+    id: Annotated[str, BeforeValidator(str)] = Field(validation_alias=AliasChoices("image_id", "id", "image"))
+
+
+class _Caption(_OfPicture):
     caption: str
 
 
-class _Captions(Record):
+class _Captions(_OfPicture):
     captions: Annotated[list[str], BeforeValidator(_as_list)] = Field(
         min_length=1, validation_alias=AliasChoices("captions", "caption")
     )
@@ -77,8 +83,19 @@ class _Found(Record):
 
 class _True(Record):
     box: Corners
-    width: float = 1000
-    height: float = 1000
+    width: float | None = None
+    height: float | None = None
+
+    @model_validator(mode="after")
+    def _has_a_whole_size(self) -> Self:
+        if (self.width is None) != (self.height is None):
+            raise ValueError("expected both width and height of the picture, or neither")
+        return self
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Of the picture in pixels; where it is not given, boxes are in thousandths."""
+        return (self.width, self.height) if self.width is not None and self.height is not None else (1000, 1000)
 
 
 class _Ranking(Record):
@@ -167,9 +184,8 @@ def score_references(predictions: Path, references: Path, *, only_predicted: boo
     for each, mine, theirs in pairs:
         box = box_of(mine.text) if mine.text is not None else mine.box
         try:
-            size = (theirs.width, theirs.height)
-            target = in_thousandths(theirs.box, *size)
-            found = in_thousandths(box, *size) if box and mine.text is None else box
+            target = in_thousandths(theirs.box, *theirs.size)
+            found = in_thousandths(box, *theirs.size) if box and mine.text is None else box
         except ConfigError as error:
             raise ConfigError(f"{references}: {each!r} is of {error}") from error
         unread += found is None

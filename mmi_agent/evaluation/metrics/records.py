@@ -29,7 +29,7 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: Annotated[str, BeforeValidator(str)] = Field(
-        validation_alias=AliasChoices("id", "question_id", "image_id", "image")
+        validation_alias=AliasChoices("question_id", "id", "image_id", "image")
     )
 
 
