@@ -14,12 +14,14 @@ my_package.module:MyPolicy       somebody's own class, called without arguments
 
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import cast
 
+from mmi_agent.checkpoints.files import MANIFEST, TRAINED
 from mmi_agent.errors import ConfigError, MissingDependencyError, UnknownNameError
 from mmi_agent.policy import Policy
 
-__all__ = ["POLICIES", "check_policy", "is_import_path", "make_policy"]
+__all__ = ["POLICIES", "check_policy", "is_import_path", "make_policy", "trained_weights"]
 
 POLICIES = {
     "small": "the embedded model (SmolLM2-135M) as it was trained for tools",
@@ -57,6 +59,24 @@ def check_policy(name: str, *, weights: str | None = None) -> None:
     bare, _, own = name.partition("@")
     if own and weights and _is_model(name):
         raise ConfigError(f"the policy {name!r} says its weights: leave out --weights, or name {bare}@{weights}")
+
+
+def trained_weights(name: str, *, weights: str | None = None) -> Path | None:
+    """The folder of the adapter that a policy decides with; None where it has none.
+
+    Args:
+        name: See the top of this file.
+        weights: As `make_policy` takes them.
+    """
+    if not _is_model(name):
+        return None
+    bare, _, own = name.partition("@")
+    preset, *manners = bare.split(":")
+    given = own or weights
+    if "base" in (*manners, given):
+        return None
+    folders = [*([Path(given)] if given else []), TRAINED / preset]
+    return next((folder for folder in folders if (folder / MANIFEST).is_file()), None)
 
 
 def make_policy(name: str, *, weights: str | None = None, progress: Callable[[str], None] | None = None) -> Policy:

@@ -18,6 +18,7 @@ from mmi_agent.whole_folder import making_whole
 
 __all__ = [
     "MANIFEST",
+    "TRAINED",
     "FileRecord",
     "Manifest",
     "Source",
@@ -30,6 +31,9 @@ __all__ = [
 ]
 
 MANIFEST = "manifest.json"
+TRAINED = Path(__file__).parent / "trained"
+"""The adapters that come with presets, each in a folder of the preset's name."""
+
 _CHUNK_BYTES = 1 << 22
 
 

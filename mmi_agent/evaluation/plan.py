@@ -7,9 +7,10 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from mmi_agent.checkpoints.files import MANIFEST, sha256_of
 from mmi_agent.errors import ConfigError
 from mmi_agent.memory.journal import holds_memory
-from mmi_agent.policies import check_policy
+from mmi_agent.policies import check_policy, trained_weights
 from mmi_agent.registry import environment_class
 
 __all__ = ["WITH_MEMORY", "Episode", "EvaluationConfig"]
@@ -93,6 +94,17 @@ class EvaluationConfig:
             for environment in self.environments
             for seed in self.seeds
         ]
+
+    def adapters(self) -> dict[str, str]:
+        """SHA-256 of the manifest of each policy's adapter, which has those of all its weights.
+
+        Raises:
+            OSError: If one cannot be read.
+        """
+        folders = {
+            policy: trained_weights(policy.removesuffix(WITH_MEMORY), weights=self.weights) for policy in self.policies
+        }
+        return {policy: sha256_of(folder / MANIFEST) for policy, folder in folders.items() if folder}
 
     def to_json(self) -> dict[str, JsonValue]:
         """The config as the study's folder records it."""

@@ -146,18 +146,25 @@ def _settle_config(root: Path, config: EvaluationConfig) -> None:
     """Records the config of a new study; that of an older one must be the same."""
     path = root / "evaluation.json"
     given: dict[str, JsonValue] = {"format": _FORMAT, **config.to_json()}
+    adapters = config.adapters()
     if not path.exists():
-        write_whole(path, (json.dumps(given, indent=2) + "\n").encode())
+        write_whole(path, (json.dumps({**given, "adapters": adapters}, indent=2) + "\n").encode())
         return
     try:
         recorded = json.loads(path.read_bytes())
     except ValueError as error:
         raise ConfigError(f"{path} is damaged: name another folder with --out") from error
+    had: dict[str, str] = recorded.get("adapters", adapters)  # an older study does not say
     recorded = {**_ADDED_SINCE, **recorded}
     if differing := [name for name in given if recorded.get(name) != given[name]]:
         raise ConfigError(
             f"{root} holds an evaluation with other {' and '.join(differing)}: "
             "give what it was begun with, or name another folder with --out"
+        )
+    if others := [policy for policy in config.policies if had.get(policy) != adapters.get(policy)]:
+        raise ConfigError(
+            f"{root} holds results of {' and '.join(others)} with other weights than are there now: "
+            "put back what it was begun with, or name another folder with --out"
         )
 
 

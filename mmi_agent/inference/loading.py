@@ -9,7 +9,7 @@ import torch
 
 from mmi_agent.checkpoints.adapters import AdapterManifest, fits, holds_adapter, put_on
 from mmi_agent.checkpoints.converted import MODEL, default_folder, load_converted, load_converted_tokenizer
-from mmi_agent.checkpoints.files import MANIFEST, Manifest, read_manifest
+from mmi_agent.checkpoints.files import MANIFEST, TRAINED, Manifest, read_manifest
 from mmi_agent.checkpoints.smollm2 import ensure_smollm2, load_language_weights, load_tokenizer
 from mmi_agent.errors import CheckpointError, ConfigError, UnknownNameError
 from mmi_agent.inference.compiled import CompiledDecoder
@@ -23,7 +23,6 @@ from mmi_agent.pictures import MemoryPictures, PictureStore
 __all__ = ["MMInterleaved", "converted_tokenizer", "shipped_adapter"]
 
 _VICUNA_END = "</s>"
-_TRAINED = Path(__file__).parent.parent / "checkpoints" / "trained"  # an adapter for a preset, by its name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +207,7 @@ def converted_tokenizer(folder: Path) -> Tokenizer:
 
 def shipped_adapter(preset: str) -> Path | None:
     """The folder of the trained weights that come with a preset; None where it has none."""
-    folder = _TRAINED / preset
+    folder = TRAINED / preset
     return folder if holds_adapter(folder) else None
 
 

@@ -94,6 +94,23 @@ def test_goes_on_where_it_ended_and_only_with_the_same_config(tmp_path: Path) ->
         Study(tmp_path, config(seeds=(0, 1), max_steps=3))
 
 
+def test_goes_on_only_with_the_weights_that_it_was_begun_with(tmp_path: Path) -> None:
+    weights, study = tmp_path / "mine", tmp_path / "study"
+    weights.mkdir()
+    (weights / "manifest.json").write_text('{"kind": "adapter", "steps": 1}')
+    given = config(f"tiny@{weights}", "tiny", "random")
+    Study(study, given).__exit__()
+    (weights / "manifest.json").write_text('{"kind": "adapter", "steps": 2}')
+    with pytest.raises(ConfigError, match=rf"results of tiny@{weights} with other weights than"):
+        Study(study, given)
+    recorded = study / "evaluation.json"
+    older = json.loads(recorded.read_text())
+    assert set(older.pop("adapters")) == {f"tiny@{weights}"}
+    recorded.write_text(json.dumps(older))
+    Study(study, given).__exit__()  # from before weights were recorded
+    assert set(config("small", "small:base", "random").adapters()) == {"small"}, "what comes with a preset, too"
+
+
 def test_a_torn_last_result_is_run_again(tmp_path: Path) -> None:
     before = results_of(tmp_path, config())
     path = tmp_path / "results.jsonl"
