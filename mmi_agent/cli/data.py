@@ -30,17 +30,30 @@ _Preset = Annotated[
     str | None,
     typer.Option(
         metavar="tiny|small|full",
-        help="The model that is to learn from it: its tokens, its window, its sizes of pictures.",
+        help="The model that is to learn from it: its tokens, its sizes of pictures, what it sees of runs.",
         show_default="small if its tokenizer is here, else tiny",
     ),
 ]
 _Window = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, help="Tokens after which a sample is cut off.", show_default="the preset's"),
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Tokens after which a sample is cut off, as --row-tokens of mmi train.",
+        show_default="2048, or the model's window",
+    ),
 ]
 _Look = Annotated[
     Literal["elements", "picture", "both"],
     typer.Option(help="Of runs: what is seen of their screens; picture tells by points what was done to elements."),
+]
+_TrainingLook = Annotated[
+    Literal["elements", "picture", "both"] | None,
+    typer.Option(
+        metavar="elements|picture|both",
+        help="Of runs: what is seen of their screens; picture tells by points what was done to elements.",
+        show_default="as in training: both if the preset sees, else elements",
+    ),
 ]
 _Runs = Annotated[
     Literal["successful", "finished", "all"],
@@ -60,7 +73,7 @@ def show_data(
     form: _Form = None,
     preset: _Preset = None,
     window: _Window = None,
-    look: _Look = "both",
+    look: _TrainingLook = None,
     runs: _Runs = "successful",
     open_it: Annotated[bool, typer.Option("--open", help="Open the page in your browser.")] = False,
     json: Json = False,
@@ -81,8 +94,9 @@ def show_data(
     from mmi_agent.data.show import render_samples
     from mmi_agent.viewer import write_text
 
-    reader = open_data(data, form=form, look=look, runs=runs)
-    text = render_samples(reader, Yardstick.of(preset), window=window, limit=limit, seed=seed)
+    yardstick = Yardstick.of(preset)
+    reader = open_data(data, form=form, look=look or yardstick.look, runs=runs)
+    text = render_samples(reader, yardstick, window=window, limit=limit, seed=seed)
     page = out or Path(f"{data.resolve().name}.html")
     write_text(text, page)
     print(json_format.dumps({"page": str(page), "form": reader.form, "samples": len(reader)}) if json else page)
@@ -95,7 +109,7 @@ def check_data(
     form: _Form = None,
     preset: _Preset = None,
     window: _Window = None,
-    look: _Look = "both",
+    look: _TrainingLook = None,
     runs: _Runs = "successful",
     json: Json = False,
 ) -> None:
@@ -105,7 +119,7 @@ def check_data(
 
     Examples:
       mmi data check runs/
-      mmi data check shards/ captions.tar --window 2048
+      mmi data check shards/ captions.tar --window 8192
     """
     need_model_extra("data")
     from rich.console import Console
@@ -115,11 +129,12 @@ def check_data(
     from mmi_agent.data.readers import open_data
 
     yardstick = Yardstick.of(preset)
-    limit = window or yardstick.window
+    limit = window or yardstick.row_tokens
     reports: list[Report] = []
     for path in data:
         with Console(stderr=True).status(f"reading {escape(str(path))}"):
-            reports.append(examine(open_data(path, form=form, look=look, runs=runs), yardstick, window=limit))
+            reader = open_data(path, form=form, look=look or yardstick.look, runs=runs)
+            reports.append(examine(reader, yardstick, window=limit))
         if not json:
             _tell(reports[-1], yardstick.name, limit)
     if json:

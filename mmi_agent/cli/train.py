@@ -250,6 +250,7 @@ def average(
 
 def _train(settings: "RunSettings", folder: Path | None) -> None:
     from mmi_agent.checkpoints.adapters import kept_or_removed
+    from mmi_agent.training.log import cut_off
     from mmi_agent.training.runs import begin, export
 
     leads = os.environ.get("RANK", "0") == "0"
@@ -272,6 +273,8 @@ def _train(settings: "RunSettings", folder: Path | None) -> None:
     if not trainer.done:
         print(f"stopped after step {trainer.state.step}: mmi train --resume {folder} goes on", file=sys.stderr)
         raise typer.Exit(INTERRUPTED)
+    if told := cut_off(folder):
+        print(told, file=sys.stderr)
     adapter = folder / _ADAPTER
     _tell(adapter, kept_or_removed(adapter, steps=trainer.state.step) or export(folder, adapter))
 

@@ -48,11 +48,13 @@ class Encoded:
         tokens: All positions.
         pictures: In the order of their tokens.
         source: Where the sample comes from.
+        lost: Positions that did not fit and were cut off at its end.
     """
 
     tokens: tuple[Token, ...]
     pictures: tuple[EncodedPicture, ...]
     source: str
+    lost: int = 0
 
     @property
     def num_learnt(self) -> int:
@@ -74,14 +76,18 @@ def encode_sample(sample: Sample, tokenizer: Tokenizer, config: MMInterleavedCon
     """
     tokens: list[Token] = []
     pictures: list[EncodedPicture] = []
+    lost = 0
     for piece in _pieces(sample, tokenizer, config):
-        if len(tokens) + len(piece.tokens) > max_positions:
-            tokens += piece.tokens[: max_positions - len(tokens)] if piece.picture is None else []
-            break
+        room = max_positions - len(tokens)
+        if lost or len(piece.tokens) > room:
+            kept = piece.tokens[:room] if piece.picture is None and not lost else []
+            tokens += kept
+            lost += len(piece.tokens) - len(kept)
+            continue
         if piece.picture is not None:
             pictures.append(EncodedPicture(len(tokens), _bytes_of(piece.picture, sample), piece.draws))
         tokens += piece.tokens
-    encoded = Encoded(tokens=tuple(tokens), pictures=tuple(pictures), source=sample.source)
+    encoded = Encoded(tokens=tuple(tokens), pictures=tuple(pictures), source=sample.source, lost=lost)
     if not encoded.num_learnt and not any(picture.drawn for picture in pictures):
         raise DataError(f"{sample.source}: nothing in its first {max_positions} tokens is to be learnt")
     return encoded

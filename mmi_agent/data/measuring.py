@@ -9,10 +9,12 @@ from mmi_agent.cache import cache_root
 from mmi_agent.checkpoints.converted import default_folder
 from mmi_agent.checkpoints.smollm2 import ensure_smollm2, load_tokenizer
 from mmi_agent.data.encoding import encode_sample
+from mmi_agent.data.packing import ROW_TOKENS
 from mmi_agent.data.readers.reader import Reader
 from mmi_agent.data.sample import Broken, Sample
 from mmi_agent.errors import MMIError
 from mmi_agent.inference.loading import converted_tokenizer
+from mmi_agent.inference.sights import Sight
 from mmi_agent.inference.tokenizer import Tokenizer
 from mmi_agent.models.configs import preset
 from mmi_agent.models.mm_interleaved import MMInterleavedConfig
@@ -76,9 +78,14 @@ class Yardstick:
         return cls(name=name, tokenizer=tokenizer, config=config)
 
     @property
-    def window(self) -> int:
-        """The most tokens that the model reads."""
-        return self.config.decoder.max_positions
+    def row_tokens(self) -> int:
+        """The tokens after which `mmi train` cuts a sample off where nothing else is asked for."""
+        return min(self.config.decoder.max_positions, ROW_TOKENS)
+
+    @property
+    def look(self) -> Sight:
+        """What `mmi train` shows of the screens of runs where nothing else is asked for."""
+        return "elements" if self.name == "small" else "both"  # the eyes of `small` are not trained yet
 
     def measure(self, sample: Sample) -> Length:
         """How long a sample is.
@@ -112,7 +119,7 @@ class Report:
         name: The file or folder.
         form: Its form.
         lengths: Of each sample that can be learnt from.
-        beyond_window: How many of them are longer than the model's window, so that their ends are cut off.
+        beyond_window: How many of them are longer than the window, so that their ends are cut off.
         broken: What cannot be learnt from, by reason without its details.
         left_out: As the reader says.
     """

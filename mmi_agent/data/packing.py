@@ -20,7 +20,10 @@ from mmi_agent.inference.document import pixels_of
 from mmi_agent.models.losses import IGNORED
 from mmi_agent.models.mm_interleaved import MMInterleavedConfig, RowLayout
 
-__all__ = ["Batch", "Row", "collate", "pack"]
+__all__ = ["ROW_TOKENS", "Batch", "Row", "collate", "pack"]
+
+ROW_TOKENS = 2048
+"""Room of a row where nothing else is asked for and the model's window is not smaller: what two cores can bear."""
 
 _SHARED = _PADDING = 0  # numbers of documents; samples count from 1
 _LEAST_SHARED = 32  # tokens; below, a beginning of its own is cheaper than a row of its own

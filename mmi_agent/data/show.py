@@ -67,11 +67,11 @@ def render_samples(
     Args:
         reader: The dataset.
         yardstick: Of the model that is to learn from it.
-        window: The tokens after which a sample is cut off; None is the model's own.
+        window: The tokens after which a sample is cut off; None is what training takes.
         limit: At most so many samples.
         seed: Chooses which samples; None takes the first.
     """
-    window = window or yardstick.window
+    window = window or yardstick.row_tokens
     report = Report.of(reader)
     shown: list[_Shown] = []
     numbers = _numbers(len(reader), seed)

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 from mmi_agent.errors import CheckpointError, ConfigError
 from mmi_agent.whole_file import write_whole
 
-__all__ = ["LOG", "Log", "read_log"]
+__all__ = ["LOG", "Log", "cut_off", "read_log"]
 
 LOG = "log.jsonl"
 
@@ -73,6 +73,22 @@ def read_log(folder: Path) -> Iterator[dict[str, Any]]:
                 return
             raise ConfigError(f"{path}: line {number} is no line of a training log") from error
         yield entry
+
+
+def cut_off(folder: Path) -> str:
+    """Says how many samples of a run were longer than a row, and what they lost; empty where none was.
+
+    Raises:
+        ConfigError: As `read_log`.
+    """
+    entries = [entry for entry in read_log(folder) if "samples" in entry]
+    cut, lost, samples = (sum(entry.get(name, 0) for entry in entries) for name in ("cut", "lost", "samples"))
+    if not cut:
+        return ""
+    return (
+        f"{cut} of {samples} samples that were read are longer than a row and lost their ends, {lost} tokens together: "
+        "a larger --row-tokens keeps them, and takes more memory"
+    )
 
 
 def _line(entry: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from mmi_agent.checkpoints.adapters import (
     weights_fingerprint,
 )
 from mmi_agent.data.mixing import Mixture, parse_weighted
+from mmi_agent.data.packing import ROW_TOKENS
 from mmi_agent.data.readers import Reader, fingerprint, open_data
 from mmi_agent.data.readers.next_screens import NextScreens
 from mmi_agent.errors import CheckpointError, ConfigError, DataError
@@ -38,7 +39,6 @@ __all__ = ["RunSettings", "begin", "export", "read_settings"]
 
 _SETTINGS = "run.json"
 _HELD_BACK_SAMPLES = 200  # read at each look
-_ROW_TOKENS = 2048
 _LAST_STEPS = 20
 _NO_END = 10**9  # steps of a run that time ends
 
@@ -332,7 +332,7 @@ def _packing(settings: RunSettings, loaded: MMInterleaved) -> Packing:
         raise ConfigError(f"rows of {settings.row_tokens} tokens do not fit the window of {settings.preset}, {window}")
     return Packing(
         step_samples=settings.step_samples,
-        row_tokens=settings.row_tokens or min(window, _ROW_TOKENS),
+        row_tokens=settings.row_tokens or min(window, ROW_TOKENS),
         rows=settings.rows,
         held_back=settings.held_back,
     )

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from mmi_agent.data.encoding import Encoded, encode_sample
 from mmi_agent.data.mixing import Mixture, Ticket
-from mmi_agent.data.packing import Batch, collate, pack
+from mmi_agent.data.packing import ROW_TOKENS, Batch, collate, pack
 from mmi_agent.data.readers import Reader
 from mmi_agent.data.sample import Broken, Sample
 from mmi_agent.errors import ConfigError, DataError
@@ -36,6 +36,8 @@ class Portion(NamedTuple):
     """Read one after the other; their losses are one mean."""
     broken: tuple[str, ...] = ()
     """What turned out on the way that cannot be learnt from, and why."""
+    lost: tuple[int, ...] = ()
+    """Of each sample that is longer than a row, the tokens that were cut off at its end."""
 
     @property
     def num_samples(self) -> int:
@@ -72,7 +74,7 @@ class Packing:
     """
 
     step_samples: int = 16
-    row_tokens: int = 2048
+    row_tokens: int = ROW_TOKENS
     rows: int = 1
     held_back: float = 0.0
 
@@ -124,7 +126,7 @@ class MixedSupply:
         for made in self._in_processes(step) if self._workers else self._in_a_thread(step):
             if isinstance(made, DataError):
                 raise made
-            yield Portion(made.batches, tuple(self._noted(made.broken, known)))
+            yield Portion(made.batches, tuple(self._noted(made.broken, known)), made.lost)
 
     def make(self, step: int) -> "_Made | DataError":
         """What one step learns from; an error is a value, to come from another process as it is."""
@@ -145,7 +147,8 @@ class MixedSupply:
                     broken.append((ticket.dataset, found))
                 case None:
                     pass
-        return _Made(self.batches(samples), tuple(broken))
+        lost = tuple(each.lost for each in samples if each.lost)
+        return _Made(self.batches(samples), tuple(broken), lost)
 
     def _encoded(self, ticket: Ticket) -> Encoded | Broken | None:
         """A sample, ready to be packed; what is wrong with it; None of one that is held back."""
@@ -220,6 +223,8 @@ class _Made(NamedTuple):
     batches: tuple[Batch, ...]
     broken: tuple[tuple[int, Broken], ...]
     """With the number of the dataset."""
+    lost: tuple[int, ...]
+    """See `Portion`."""
 
 
 class _Steps:

@@ -100,6 +100,8 @@ class StepReport:
         skipped: Whether nothing was learnt, because something was not finite.
         sources: Of a skipped step, the samples.
         broken: Samples that could not be read on the way.
+        cut: Samples that are longer than a row.
+        lost: Tokens that these lost at their ends.
     """
 
     step: int
@@ -116,6 +118,8 @@ class StepReport:
     skipped: bool = False
     sources: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
+    cut: int = 0
+    lost: int = 0
 
 
 class _Sums(NamedTuple):
@@ -289,6 +293,8 @@ class Trainer:
             skipped=skipped,
             sources=tuple(source for batch in portion.batches for source in batch.sources) if skipped else (),
             broken=portion.broken,
+            cut=len(portion.lost),
+            lost=sum(portion.lost),
         )
         return told, stops > 0
 

@@ -37,6 +37,7 @@ def test_data_is_counted_and_what_is_broken_is_named(mmi: Mmi) -> None:
     (report,) = json.loads(out)
     assert (code, report["samples"], report["beyond_window"], report["tokens_max"]) == (0, 3, 3, 3)
     assert report["broken"][0]["source"] == "own.jsonl: line 4"
+    assert json.loads(mmi("data", "check", "own.jsonl", "--preset", "tiny", "--json")[1])[0]["window"] == 2048
 
 
 def test_runs_are_written_into_one_file_that_says_the_same(mmi: Mmi) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from mmi_agent.data.measuring import Yardstick, examine
 from mmi_agent.data.readers import open_data
 from mmi_agent.data.show import render_samples
 from mmi_agent.errors import UnknownNameError
-from mmi_agent.models.configs import tiny
+from mmi_agent.models.configs import preset, tiny
 from tests.data.test_trajectories import SAID, record
 from tests.data.toy_data import captions, lines
 from tests.viewer.test_page import HOSTILE, Markup
@@ -79,6 +80,12 @@ def test_the_page_counts_what_it_does_not_show(tmp_path: Path, monkeypatch: pyte
     few = Markup(render_samples(reader, YARDSTICK, limit=4)).text
     assert "33 samples, 0 of 10 broken" in few
     assert "The figures are of 10 samples." in few
+
+
+def test_what_is_measured_is_what_training_does() -> None:
+    blind = replace(YARDSTICK, name="small", config=preset("small"))  # its tokenizer has no part in it
+    assert (blind.row_tokens, blind.look) == (2048, "elements")
+    assert (YARDSTICK.row_tokens, YARDSTICK.look) == (2048, "both")
 
 
 def test_a_report_measures_in_the_models_tokens(tmp_path: Path) -> None:

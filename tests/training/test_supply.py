@@ -61,6 +61,13 @@ def test_what_is_held_back_is_never_learnt_from(some: Path) -> None:
     assert judged and learnt and not judged & learnt
 
 
+def test_what_is_longer_than_a_row_is_counted(tmp_path: Path) -> None:
+    texts = ["short", "x" * 300]  # with a begin and an end of text, in rows of 256
+    path = lines(tmp_path / "long.jsonl", *({"parts": [{"text": text, "learnt": True}]} for text in texts))
+    (portion,) = steps(supply(open_data(path)), 0, 1)
+    assert portion.num_samples == 3 and set(portion.lost) == {300 + 2 - 256}
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_dataset_of_which_nothing_can_be_used_is_an_error_that_names_it(
     some: Path, tmp_path: Path, workers: int

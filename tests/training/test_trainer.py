@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from toy_supply import CONFIG, ToySupply
 from mmi_agent.errors import CheckpointError, ConfigError
 from mmi_agent.models.mm_interleaved import MMInterleavedModel
 from mmi_agent.training import checkpoint
-from mmi_agent.training.log import read_log
+from mmi_agent.training.log import Log, cut_off, read_log
 from mmi_agent.training.recipes import Recipe, recipe
 from mmi_agent.training.supply import Portion
 from mmi_agent.training.trainer import Plan, Trainer
@@ -151,6 +152,13 @@ def test_a_step_that_is_not_finite_is_skipped_and_named(tmp_path):
     assert run.state.counters.skipped == 1 and entries[2]["loss"] < entries[0]["loss"]
     trainer(tmp_path / "first", supply=Poisoned(1), plan=Plan(steps=1)).run()
     assert trainer(tmp_path / "first", supply=Poisoned(1), plan=Plan(steps=1)).done  # without a state of the optimiser
+
+
+def test_what_lost_its_end_is_summed_up(tmp_path):
+    with closing(Log(tmp_path, step=0)) as log:
+        for entry in ({"samples": 4, "cut": 1, "lost": 10}, {"held_back": {}}, {"samples": 4}):  # the last is older
+            log.write({"step": 1, **entry})
+    assert cut_off(tmp_path).startswith("1 of 8 samples that were read are longer than a row and lost their ends, 10")
 
 
 def test_too_many_of_them_end_the_run(tmp_path):
