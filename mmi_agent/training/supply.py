@@ -18,7 +18,7 @@ from mmi_agent.data.mixing import Mixture, Ticket
 from mmi_agent.data.packing import ROW_TOKENS, Batch, collate, pack
 from mmi_agent.data.readers import Reader
 from mmi_agent.data.sample import Broken, Sample
-from mmi_agent.errors import ConfigError, DataError
+from mmi_agent.errors import ConfigError, DataError, MMIError
 from mmi_agent.inference.tokenizer import Tokenizer
 from mmi_agent.models.mm_interleaved import MMInterleavedConfig
 from mmi_agent.training.held_back import is_held_back
@@ -110,6 +110,7 @@ class MixedSupply:
         self._mixture, self._tokenizer, self._config = mixture, tokenizer, config
         self._packing, self._draws, self._workers = packing, draws, workers
         self._data = tuple(data)
+        self._learnable: dict[int, int] = {}
 
     @property
     def fingerprint(self) -> str:
@@ -159,7 +160,7 @@ class MixedSupply:
             return sample
         try:
             return self._encode(sample)
-        except DataError as error:
+        except MMIError as error:
             return Broken(source=sample.source, reason=str(error).removeprefix(f"{sample.source}: "))
 
     def _encode(self, sample: Sample) -> Encoded:
@@ -187,7 +188,7 @@ class MixedSupply:
         for number in range(len(reader)):
             if is_held_back(reader.source(number), self._packing.held_back):
                 sample = reader[number]
-                with suppress(DataError):  # counted and named when it comes up in training
+                with suppress(MMIError):  # counted and named when it comes up in training
                     if isinstance(sample, Sample):
                         yield self._encode(sample)
 
@@ -212,11 +213,18 @@ class MixedSupply:
             if found.source in known[dataset]:
                 continue
             known[dataset].add(found.source)
-            reader = self._mixture.readers[dataset]
-            if len(known[dataset]) == len(reader):
-                reason = f"{found.source}: {found.reason}"
-                raise DataError(f"{reader.name}: none of its {len(reader)} samples can be used; {reason}")
+            if len(known[dataset]) == self._num_learnable(dataset):
+                name, reason = self._mixture.readers[dataset].name, f"{found.source}: {found.reason}"
+                raise DataError(f"{name}: none of its {len(known[dataset])} samples can be used; {reason}")
             yield f"{found.source}: {found.reason}"
+
+    def _num_learnable(self, dataset: int) -> int:
+        """Samples of a dataset that are not held back; counted once."""
+        if dataset not in self._learnable:
+            reader, part = self._mixture.readers[dataset], self._packing.held_back
+            held_back = sum(is_held_back(reader.source(number), part) for number in range(len(reader))) if part else 0
+            self._learnable[dataset] = len(reader) - held_back
+        return self._learnable[dataset]
 
 
 class _Made(NamedTuple):

@@ -13,6 +13,7 @@ from mmi_agent.data.readers import Reader, open_data
 from mmi_agent.errors import DataError
 from mmi_agent.inference.tokenizer import Tokenizer
 from mmi_agent.models.configs import tiny
+from mmi_agent.training.held_back import is_held_back
 from mmi_agent.training.supply import MixedSupply, Packing, Portion
 from tests.data.toy_data import captions, lines
 
@@ -75,5 +76,11 @@ def test_a_dataset_of_which_nothing_can_be_used_is_an_error_that_names_it(
     hopeless = open_data(lines(tmp_path / "hopeless.jsonl", *['{"parts": []}'] * 5))
     with pytest.raises(DataError, match=r"hopeless.jsonl: none of its 5 samples can be used; hopeless.jsonl: line \d"):
         steps(supply(open_data(some), hopeless, workers=workers), 0, 20)
+    unknown = {"parts": [{"marker": "<|nothing|>"}, {"text": "a", "learnt": True}]}
+    partly = open_data(lines(tmp_path / "partly.jsonl", *[unknown] * 20))
+    left = sum(not is_held_back(partly.source(number), 0.3) for number in range(20))
+    assert 0 < left < 20
+    with pytest.raises(DataError, match=rf"none of its {left} samples can be used; .* unknown special token"):
+        steps(supply(open_data(some), partly, workers=workers, held_back=0.3), 0, 60)
     with pytest.raises(DataError, match=r"none of \d samples can be learnt from: all are held back"):
         steps(supply(open_data(captions(tmp_path / "all.jsonl", 5)), workers=workers, held_back=0.99999), 0, 1)
