@@ -36,6 +36,8 @@ class HeldBack(NamedTuple):
 
 def is_held_back(source: str, part: float) -> bool:
     """Whether a sample is one of the part that is held back: decided by its name, the same in every run."""
+    if not part:
+        return False
     digest = hashlib.sha256(source.encode()).digest()
     return int.from_bytes(digest[:8], "big") < part * 2**64
 

@@ -66,10 +66,10 @@ class PairsArchive(Reader):
         return len(self._pairs) + bool(self._fault)
 
     def __getitem__(self, number: int, /) -> Sample | Broken:
-        if number == len(self._pairs) and self._fault:
-            return Broken(source=self._source, reason=self._fault)
-        key, members = self._pairs[number]
-        source = f"{self._source}: {key}"
+        source = self.source(number)
+        if number == len(self._pairs):
+            return Broken(source=source, reason=self._fault)
+        members = self._pairs[number].members
         pictures = SourcePictures()
         try:
             picture = pictures.put(self._read(_one_of(members, _PICTURES, "picture")))
@@ -78,6 +78,12 @@ class PairsArchive(Reader):
         except (DataError, ActionError) as error:
             return Broken(source=source, reason=str(error))
         return Sample(parts=parts, pictures=pictures, source=source)
+
+    def source(self, number: int, /) -> str:
+        """Where one comes from."""
+        if number == len(self._pairs) and self._fault:
+            return self._source
+        return f"{self._source}: {self._pairs[number].key}"
 
     def _members(self) -> Iterator[tuple[str, _Member]]:
         """The archive's files by name, read header by header; what ends them too early becomes the fault."""

@@ -58,7 +58,7 @@ class SegmentationFolder(Reader):
 
     def __getitem__(self, number: int, /) -> Sample | Broken:
         path = self._folder / "images" / self._pictures[number]
-        source = f"{self._folder.resolve().name}/images/{self._pictures[number].as_posix()}"
+        source = self.source(number)
         pictures = SourcePictures([Path()])
         try:
             labels = pictures.find(str(self._map_of(self._pictures[number])))
@@ -68,6 +68,10 @@ class SegmentationFolder(Reader):
         except DataError as error:
             return Broken(source=source, reason=str(error))
         return Sample(parts=parts, pictures=pictures, source=source)
+
+    def source(self, number: int, /) -> str:
+        """Where one comes from."""
+        return f"{self._folder.resolve().name}/images/{self._pictures[number].as_posix()}"
 
     def _map_of(self, picture: Path) -> Path:
         named = (self._maps / picture.with_suffix(ending) for ending in (".png", ".webp"))
