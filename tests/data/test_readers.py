@@ -148,6 +148,8 @@ def test_a_story_is_learnt_caption_by_picture(tmp_path: Path) -> None:
         {"story": [{**turns[0], "image": "gone.jpg"}]},
         {"story": []},
         {"story": [turns[0], "It runs."]},
+        {"story": [None]},
+        {"story": [turns[0], 0, ""]},
     )
     reader = open_data(path)
     assert told(reader[0]) == [("A dog.", True), (PICTURE, True), (" It runs.", True), (PICTURE, True)]
@@ -155,6 +157,8 @@ def test_a_story_is_learnt_caption_by_picture(tmp_path: Path) -> None:
         "2: the picture 'gone.jpg' is missing",
         "3: 'story' is empty",
         "4: 'story' holds \"It runs.\": expected objects",
+        "5: 'story' holds nothing: expected objects",
+        "6: 'story' holds 0: expected objects",
     ]
 
 
@@ -217,6 +221,40 @@ def test_a_folder_of_shards_is_one_dataset(tmp_path: Path) -> None:
         "shards/b.jsonl: line 2",
         "shards/c.tar: 1",
     ]
+
+
+def test_a_shard_that_cannot_be_read_is_broken_and_stops_no_other(tmp_path: Path) -> None:
+    folder = tmp_path / "shards"
+    good = captions(folder / "a.jsonl", 2)
+    (folder / "._a.jsonl").write_bytes(b"\0\5\26\7 no text")  # as another system leaves beside a copy
+    (folder / "b.jsonl").touch()
+    (folder / "c.jsonl.gz").write_bytes(gzip.compress(good.read_bytes())[:20])
+    (folder / "d.tar").write_bytes(b"no tar")
+    reader = open_data(folder)
+    assert (reader.form, len(reader)) == ("parts", 5)
+    empty, cut, no_tar = reasons(reader)
+    assert empty.startswith("shards/b.jsonl: none of its first 100 lines is a JSON object")
+    assert cut.startswith("shards/c.jsonl.gz: the compressed file is cut off or damaged")
+    assert no_tar.startswith("shards/d.tar: ")
+    assert [reader.source(number) for number in (1, 3)] == ["shards/a.jsonl: line 2", "shards/c.jsonl.gz"]
+    with pytest.raises(DataError, match=r"c.jsonl.gz: the compressed file is cut off or damaged"):
+        open_data(folder / "c.jsonl.gz")
+    good.unlink()
+    with pytest.raises(DataError, match=r"none of its 3 files can be read: .*b.jsonl: none of its first"):
+        open_data(folder)
+
+
+def test_names_are_known_without_reading_a_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tar = archive(tmp_path / "a.tar", [("1.jpg", jpeg("red")), ("1.txt", b"cup"), ("2.txt", b"alone")])
+    for name in ("images", "segmentation"):
+        (tmp_path / "ade" / name).mkdir(parents=True)
+        (tmp_path / "ade" / name / "1.png").write_bytes(b"no picture")
+    for path in (tar, tmp_path / "ade"):
+        reader = open_data(path)
+        named = [each.source for each in reader]
+        with monkeypatch.context() as patch:
+            patch.setattr(type(reader), "__getitem__", lambda *_: pytest.fail("a sample was read"))
+            assert [reader.source(number) for number in range(len(reader))] == named
 
 
 def test_a_shard_is_never_held_in_memory(tmp_path: Path) -> None:

@@ -72,8 +72,8 @@ class Line:
             DataError: If there is none, or something else stands in it.
         """
         items = self.items(name)
-        if wrong := next((item for item in items if not isinstance(item, dict)), None):
-            raise DataError(f"{name!r} holds {_kind(wrong)}: expected objects")
+        if wrong := [item for item in items if not isinstance(item, dict)]:
+            raise DataError(f"{name!r} holds {_kind(wrong[0])}: expected objects")
         return items
 
     def picture(self, name: str, *, of: Mapping[str, Any] | None = None) -> Picture:
@@ -158,6 +158,8 @@ class JsonLines(Reader):
 
     def _form_of_first(self, forms: Sequence[LineForm]) -> LineForm:
         record = next(self._first_records(), None)
+        if record is None and self._file.fault:
+            raise DataError(f"{self.name}: {self._file.fault}")
         if record is None:
             raise DataError(f"{self.name}: none of its first {_LOOKED_AT} lines is a JSON object: expected JSON lines")
         found = next((form for form in forms if form.fits(record)), None)

@@ -1,7 +1,7 @@
 """Opens training data of whatever form: the form is found from what is there."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mmi_agent.data.readers.grounding import GROUNDING
@@ -9,7 +9,7 @@ from mmi_agent.data.readers.interleaved import MMC4, OBELICS
 from mmi_agent.data.readers.lines import JsonLines
 from mmi_agent.data.readers.pairs import PAIRS, PairsArchive
 from mmi_agent.data.readers.parts import PARTS
-from mmi_agent.data.readers.reader import Joined, Reader
+from mmi_agent.data.readers.reader import Joined, Reader, Unreadable
 from mmi_agent.data.readers.screens import Screens
 from mmi_agent.data.readers.segmentation import SEGMENTATION, SegmentationFolder
 from mmi_agent.data.readers.stories import STORIES
@@ -58,7 +58,7 @@ def _open_folder(folder: Path, form: str | None, *, look: Look, runs: Runs) -> R
     if form in (None, "trajectory") and next(find_runs(folder), None):
         return Trajectories(folder, look=look, runs=runs)
     if shards := _shards(folder):
-        return Joined(str(folder), [_open_file(shard, form, f"{folder.resolve().name}/") for shard in shards])
+        return _joined(folder, [_open_shard(shard, form, f"{folder.resolve().name}/") for shard in shards])
     if form in (None, "segmentation") and SegmentationFolder.fits(folder):
         return SegmentationFolder(folder)
     wanted = f"data of the form {form!r}" if form else "data"
@@ -66,6 +66,21 @@ def _open_folder(folder: Path, form: str | None, *, look: Look, runs: Runs) -> R
         f"{folder} holds no {wanted}: expected {TRAJECTORY} in it or below, files that end in "
         f"{', '.join(_LINES + _ARCHIVES)}, or the folders images and segmentation"
     )
+
+
+def _joined(folder: Path, readers: Sequence[Reader]) -> Reader:
+    unreadable = [reader for reader in readers if isinstance(reader, Unreadable)]
+    if len(unreadable) == len(readers):
+        raise DataError(f"{folder}: none of its {len(readers)} files can be read: {unreadable[0].reason}")
+    return Joined(str(folder), readers)
+
+
+def _open_shard(path: Path, form: str | None, within: str) -> Reader:
+    """Opens a file of a folder; one that cannot be opened is broken, and the others are there."""
+    try:
+        return _open_file(path, form, within)
+    except DataError as error:
+        return Unreadable(path, source=f"{within}{path.name}", reason=str(error))
 
 
 def _open_file(path: Path, form: str | None, within: str = "") -> Reader:
@@ -82,7 +97,8 @@ def _open_file(path: Path, form: str | None, within: str = "") -> Reader:
 
 
 def _shards(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.name.endswith(_LINES + _ARCHIVES) and path.is_file())
+    files = (path for path in folder.iterdir() if path.name.endswith(_LINES + _ARCHIVES) and path.is_file())
+    return sorted(path for path in files if not path.name.startswith("."))
 
 
 def fingerprint(path: Path | str, *, runs: Runs = "successful") -> str:

@@ -2,10 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from mmi_agent.data.sample import Broken, Sample
 
-__all__ = ["Joined", "Reader"]
+__all__ = ["Joined", "Reader", "Unreadable"]
 
 
 class Reader(ABC):
@@ -41,12 +42,39 @@ class Reader(ABC):
             yield self[number]
 
 
+class Unreadable(Reader):
+    """A file that cannot be opened, as a single broken sample.
+
+    Args:
+        path: The file.
+        source: What it is called in the name of the sample.
+        reason: What is wrong with it.
+
+    Attributes:
+        reason: What is wrong with it, as it was given.
+    """
+
+    form = ""
+
+    def __init__(self, path: Path, *, source: str, reason: str) -> None:
+        self.name, self.reason = str(path), reason
+        self._source = source
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, number: int, /) -> Broken:
+        if number:
+            raise IndexError(number)
+        return Broken(source=self._source, reason=self.reason.removeprefix(f"{self.name}: "))
+
+
 class Joined(Reader):
     """Several readers as one, as of the shards of a folder."""
 
     def __init__(self, name: str, readers: Sequence[Reader]) -> None:
         self.name = name
-        self.form = ", ".join(dict.fromkeys(reader.form for reader in readers))
+        self.form = ", ".join(dict.fromkeys(reader.form for reader in readers if reader.form))
         self._readers = readers
 
     def __len__(self) -> int:
