@@ -172,8 +172,9 @@ def write_data(
 
     from mmi_agent.data.readers import open_data
     from mmi_agent.data.readers.next_screens import NextScreens
-    from mmi_agent.data.writing import write_parts
+    from mmi_agent.data.writing import expect_other_file, write_parts
 
+    expect_other_file(out, data)
     readers = [open_data(path, form=form, look=look, runs=runs) for path in data]
     readers = [NextScreens(reader) for reader in readers] if next_screens else readers
     with Console(stderr=True).status(f"writing {sum(map(len, readers))} samples"):

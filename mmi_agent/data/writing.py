@@ -18,7 +18,7 @@ from mmi_agent.pictures import as_rgb, open_png
 from mmi_agent.types import Picture
 from mmi_agent.whole_file import write_whole
 
-__all__ = ["Written", "write_parts"]
+__all__ = ["Written", "expect_other_file", "write_parts"]
 
 
 class Written(NamedTuple):
@@ -33,6 +33,24 @@ class Written(NamedTuple):
     samples: int
     broken: tuple[Broken, ...]
     size_bytes: int
+
+
+def expect_other_file(path: Path, data: Iterable[Path]) -> None:
+    """Makes sure that a file can be written without a loss of what it is made of.
+
+    Args:
+        path: The file to make.
+        data: What is to be read.
+
+    Raises:
+        DataError: If it is some of the data, or something stands there that is no file.
+    """
+    if not path.exists():
+        return
+    if not path.is_file():
+        raise DataError(f"{path} is no file that could be written anew: name another one")
+    if source := next((each for each in data if each.resolve() in (path.resolve(), *path.resolve().parents)), None):
+        raise DataError(f"{path} is some of the data in {source}, which would be lost: name another file")
 
 
 def write_parts(samples: Iterable[Sample | Broken], path: Path, *, side_px: int | None = None) -> Written:

@@ -56,6 +56,18 @@ def test_runs_are_written_into_one_file_that_says_the_same(mmi: Mmi) -> None:
     assert learnt == [False] + [True] * (len(learnt) - 1)
 
 
+def test_what_is_read_is_not_written_over(mmi: Mmi) -> None:
+    path = captions(Path("shards/own.jsonl"), 3)
+    before = path.read_bytes()
+    for data, out in (("shards/own.jsonl", "shards/../shards/own.jsonl"), ("shards", "shards/own.jsonl")):
+        code, _, told = mmi("data", "write", data, "--out", out)
+        assert (code, "which would be lost: name another file" in told) == (1, True), told
+    assert path.read_bytes() == before
+    code, _, told = mmi("data", "write", "shards/own.jsonl", "--out", "shards")
+    assert (code, "is no file that could be written anew" in told) == (1, True), told
+    assert [mmi("data", "write", "shards/own.jsonl", "--out", "new.jsonl")[0] for _ in range(2)] == [0, 0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
