@@ -7,6 +7,7 @@ takes its place. This file knows nothing of how either came about.
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from mmi_agent.checkpoints.files import MANIFEST, FileRecord, making, sha256_of
 from mmi_agent.checkpoints.shards import plan_shards
-from mmi_agent.errors import CheckpointError
+from mmi_agent.errors import CheckpointError, ConfigError
 from mmi_agent.models.mm_interleaved import MMInterleavedModel
 
 __all__ = [
@@ -163,11 +164,16 @@ def average_adapters(
         dtype: Of the files.
 
     Raises:
+        ConfigError: If weights are not finite, all 0, or those of a tensor that no addition is to add up to 0.
         CheckpointError: If one is no adapter or is damaged, they were trained on different weights, or the folder
             cannot be made.
 
     Source: Model soups (arXiv:2203.05482).
     """
+    weights = [weight for _, weight in parts]
+    if not all(map(math.isfinite, weights)) or not any(weights):
+        told = ", ".join(f"{each:g}" for each in weights)
+        raise ConfigError(f"the weights {told} make no sum: expected finite numbers, not all 0")
     manifests = [read_adapter(path) for path, _ in parts]
     if other := next(
         (path for (path, _), each in zip(parts, manifests, strict=True) if each.base != manifests[0].base), None
@@ -183,7 +189,7 @@ def average_adapters(
         preset=manifests[0].preset,
         base=manifests[0].base,
         lora_scale=1.0 if has_lora else None,
-        recipe={"name": "average", "weights": [weight for _, weight in parts]},
+        recipe={"name": "average", "weights": [*weights]},
         data=(),
         seed=0,
         steps=sum(each.steps for each in manifests),
@@ -199,7 +205,10 @@ def _averaged(name: str, held: Sequence[tuple[Tensor, float]]) -> Tensor:
         return torch.cat([tensor_RI for tensor_RI, _ in held], 0)
     if name.endswith(".lora_B"):
         return torch.cat([share * tensor_OR for tensor_OR, share in held], 1)
-    return torch.stack([share * tensor for tensor, share in held]).sum(0) / sum(share for _, share in held)
+    total = sum(share for _, share in held)
+    if not total:
+        raise ConfigError(f"the weights of the adapters with {name} add up to 0: they have no mean")
+    return torch.stack([share * tensor for tensor, share in held]).sum(0) / total
 
 
 def holds_adapter(folder: Path) -> bool:

@@ -11,7 +11,7 @@ from mmi_agent.checkpoints.adapters import (
     save_adapter,
     weights_fingerprint,
 )
-from mmi_agent.errors import CheckpointError
+from mmi_agent.errors import CheckpointError, ConfigError
 from mmi_agent.models.mm_interleaved import MMInterleavedModel
 from mmi_agent.training.parameters import find_learners, prepare
 from mmi_agent.training.recipes import recipe
@@ -102,6 +102,15 @@ def test_an_average_changes_a_model_by_the_weighted_sum_of_the_changes(trained, 
     torch.testing.assert_close(weight(tmp_path / "both") - weight(), (0.25 + 0.5 * 0.75) * change, atol=1e-6, rtol=1e-4)
     gate = "decoder.layers.0.look.gate"
     torch.testing.assert_close(read_tensors(tmp_path / "both", joined)[gate], tensors[gate])
+    for weights in (
+        (0.0, 0.0),
+        (float("nan"), 1.0),
+        (float("inf"), 1.0),
+        (1.0, -1.0),
+    ):  # the gate has no mean of the last
+        with pytest.raises(ConfigError, match=r"make no sum|look\.\S+ add up to 0"):
+            average_adapters([*zip((first, second), weights, strict=True)], tmp_path / "none")
+    assert not (tmp_path / "none").exists()
     with pytest.raises(CheckpointError, match="was trained on other weights than"):
         other = tmp_path / "other"
         save_adapter(other, tensors, manifest.model_copy(update={"base": "0" * 64, "files": {}, "weights": {}}))
