@@ -54,17 +54,20 @@ def find_learners(model: MMInterleavedModel, recipe: Recipe) -> Learners:
     """Groups what a recipe trains in a model that was prepared for it.
 
     Raises:
-        ConfigError: If the recipe trains a part that the model lacks.
+        ConfigError: If the recipe trains a part that the model lacks, or nothing.
     """
     members: dict[Group, dict[str, nn.Parameter]] = {group: {} for group in recipe.fitting if group.rate}
     for name, parameter in model.named_parameters():
         if (group := _group_of(name, recipe)) in members:
             members[group][saved_name(name)] = parameter
-    if missing := next((group for group, found in members.items() if not found), None):
+    names = [name for name, _ in model.named_parameters()]
+    if missing := next((group for group in members if not any(re.match(group.pattern, name) for name in names)), None):
         raise ConfigError(
             f"the recipe {recipe.name!r} trains {missing.name!r} and the model has none: expected another preset or "
             f"another recipe"
         )
+    if not any(members.values()):
+        raise ConfigError(f"the recipe {recipe.name!r} without a picture loss trains nothing: give it a weight")
     groups: list[dict[str, Any]] = []
     for group, found in members.items():
         decay = recipe.weight_decay if group.weight_decay is None else group.weight_decay

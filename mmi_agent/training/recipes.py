@@ -102,8 +102,10 @@ class Recipe:
 
     @property
     def fitting(self) -> tuple[Group, ...]:
-        """The groups in the order in which they are tried: without a picture loss the image decoder is frozen first."""
-        return self.groups if self.picture_weight else (_NO_HAND, *self.groups)
+        """The groups in the order in which they are tried: without a picture loss, none of the image decoder."""
+        if self.picture_weight:
+            return self.groups
+        return (_NO_HAND, *(group for group in self.groups if not group.pattern.startswith(_HAND.pattern)))
 
     def rate_at(self, step: int, steps: int) -> float:
         """The learning rate of a step, counted from 0, of so many."""
@@ -130,7 +132,7 @@ PARTS: dict[str, tuple[Group, ...]] = {
     "looks": (_GATES, _LOOKS),
     "hand": (_AUTOENCODER, _HAND),
     "new-tokens": (_NEW_TOKENS,),
-    "language": (Group(name="language", pattern=r"decoder\.(?!layers\.\d+\.look\.)"),),
+    "language": (Group(name="language", pattern=r"decoder\.(?!layers\.\d+\.look\.|.*\.lora_[AB]\.)"),),
 }
 """What a person may want to train besides, by name."""
 

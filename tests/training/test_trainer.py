@@ -17,6 +17,7 @@ from mmi_agent.errors import CheckpointError, ConfigError
 from mmi_agent.models.mm_interleaved import MMInterleavedModel
 from mmi_agent.training import checkpoint
 from mmi_agent.training.log import Log, cut_off, read_log
+from mmi_agent.training.parameters import find_learners, prepare
 from mmi_agent.training.recipes import Recipe, recipe
 from mmi_agent.training.supply import Portion
 from mmi_agent.training.trainer import Plan, Trainer
@@ -62,6 +63,38 @@ def test_a_recipe_changes_what_it_names_and_not_a_bit_of_the_rest(tmp_path, name
     assert any(".encoder.layers." in key for key in changed) == (name == "finetune")
     if name == "lora":
         assert all(".lora_" in key for key in changed)
+
+
+@pytest.mark.parametrize(
+    ("name", "also", "picture_weight"),
+    [
+        ("finetune", [], 0.0),
+        ("pretrain", [], 0.0),
+        ("finetune", ["eyes", "hand", "language"], None),
+        ("pretrain", ["hand"], None),
+        ("lora", ["language"], None),
+    ],
+)
+def test_recipes_go_together_with_what_is_asked_besides(name, also, picture_weight):
+    chosen = recipe(name).also(also)
+    chosen = chosen if picture_weight is None else replace(chosen, picture_weight=picture_weight)
+    model = MMInterleavedModel.build(CONFIG if chosen.picture_weight else replace(CONFIG, image_decoder=None))
+    prepare(model, chosen)
+    learners = find_learners(model, chosen)
+    rates = {parameter: group["rate"] for group in learners.groups for parameter in group["params"]}
+    assert set(rates) == {each for each in model.parameters() if each.requires_grad}
+    full = {"eyes": "visual_tokenizer.", "hand": "image_decoder.denoiser.", "language": "decoder.layers.0.attention."}
+    for part in also:
+        chosen_ones = [each for key, each in learners.parameters.items() if key.startswith(full[part])]
+        assert chosen_ones and all(rates[each] == 1 for each in chosen_ones), part
+    if name == "lora":
+        kinds = {key.rpartition(".")[2] for key in learners.parameters if ".attention." in key}
+        assert {"lora_A", "lora_B", "weight"} <= kinds
+
+
+def test_a_recipe_of_which_nothing_is_left_is_refused():
+    with pytest.raises(ConfigError, match="'hand' without a picture loss trains nothing"):
+        prepare(MMInterleavedModel.build(CONFIG), replace(recipe("hand"), picture_weight=0.0))
 
 
 def test_accumulation_is_one_big_batch(tmp_path):
