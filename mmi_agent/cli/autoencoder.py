@@ -45,7 +45,9 @@ def train_autoencoder(
     ] = 0.02,
     save_seconds: Annotated[float, typer.Option(metavar="N", min=1, help="Seconds between checkpoints.")] = 120,
     look_every: Annotated[int, typer.Option(metavar="N", min=1, help="Judge by those after so many steps.")] = 500,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of the order of pictures, and of the noise.")] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, max=2**40, help="Of the order of pictures, and of the noise.")
+    ] = 0,
     channels_last: Annotated[
         bool, typer.Option(help="Let channels stand innermost in memory, as a GPU's tensor cores want them.")
     ] = True,

@@ -86,7 +86,9 @@ class AutoencoderPlan:
         if min(self.batch, self.echo, self.pool, self.look_every, self.log_every) < 1 or self.workers < 0:
             raise ConfigError(f"batch, echo, pool, look_every and log_every must be at least 1: {self}")
         if self.pool < self.batch:
-            raise ConfigError(f"a pool of {self.pool} pictures cannot fill a batch of {self.batch}")
+            raise ConfigError(f"a batch of {self.batch} pictures is more than the {self.pool} that are kept: lower it")
+        if not 0 < self.learning_rate < math.inf:
+            raise ConfigError(f"the learning rate is {self.learning_rate:g}: expected a number above 0")
 
     @property
     def new(self) -> int:
@@ -228,10 +230,8 @@ class AutoencoderTrainer:
             DataError: If there are no pictures.
         """
         with alone_in(self.folder), closing(Log(self.folder, step=self.state.step)) as log:
-            try:
-                self._run(log, report, looked)
-            finally:
-                self._save()
+            self._run(log, report, looked)
+            self._save()
 
     def averaged(self) -> Any:
         """The autoencoder with the running mean of its weights, which is what is kept of a run; float32, a copy."""

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from mmi_agent import MMInterleaved
 from mmi_agent.checkpoints.adapters import read_adapter, read_tensors
 from mmi_agent.cli.app import app
+from mmi_agent.errors import ConfigError
 from mmi_agent.models.configs import tiny
 from mmi_agent.models.image_decoder import ImageDecoder
 from mmi_agent.pictures import MemoryPictures
@@ -162,6 +163,24 @@ def test_a_run_that_was_stopped_goes_on_along_its_curve(data, tmp_path):
         torch.testing.assert_close(dict(rest.averaged().named_parameters())[name], weight, msg=name)
     steps = [json.loads(line)["step"] for line in (tmp_path / "part" / "log.jsonl").read_text().splitlines()]
     assert steps == list(range(1, 9))
+
+
+def test_a_run_that_fails_before_its_first_step_does_not_keep_its_folder(data, tmp_path):
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text('{"parts": [{"text": "no picture", "learnt": true}]}\n')
+    asked = ("train", "autoencoder", "--preset", "tiny", "--out", tmp_path / "run", "--steps", 1, "--workers", 0)
+    code, said = mmi(*asked, "--data", texts)
+    assert (code, "none of 1 samples has a picture" in said) == (1, True), said
+    code, said = mmi(*asked, "--data", data, "--batch", 4)
+    assert code == 0, said
+
+
+def test_a_plan_that_cannot_be_is_refused():
+    with pytest.raises(ConfigError, match="a batch of 20000 pictures is more than the 16384"):
+        AutoencoderPlan(steps=1, batch=20_000)
+    for rate in (-1.0, float("nan")):
+        with pytest.raises(ConfigError, match=f"learning rate is {rate:g}"):
+            AutoencoderPlan(steps=1, learning_rate=rate)
 
 
 def test_pictures_that_are_none_are_passed_over(data):
