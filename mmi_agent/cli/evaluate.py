@@ -1,6 +1,7 @@
 """`mmi eval`: many episodes, side by side."""
 
 import json as json_format
+import shutil
 import sys
 from pathlib import Path
 from shlex import quote
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmi_agent.cli.options import Json, Weights, new_folder, parse_seeds, parse_tools
+from mmi_agent.errors import MMIError
 
 if TYPE_CHECKING:
     from mmi_agent.evaluation import EvaluationConfig, Study, Summary
@@ -105,12 +107,17 @@ def evaluate(
         memory=str(memory) if memory else None,
     )
     config.check()
+    is_new = out is None or not out.exists()
     root = out or new_folder(Path("runs"), "-".join([*(suite or ()), "eval"]))
     with Study(root, config) as study:
         try:
             _run_with_progress(study, workers)
         except KeyboardInterrupt:
             print(f"stopped: the same command with --out {quote(str(root))} goes on", file=sys.stderr)
+            raise
+        except MMIError:
+            if is_new and not study.results:  # refused before anything was found out
+                shutil.rmtree(root, ignore_errors=True)
             raise
         page = write_report(root, config, study.results)
     if json:

@@ -89,6 +89,9 @@ def test_eval_prints_a_table_and_goes_on_with_the_same_command(mmi: Mmi) -> None
     code, _, err = mmi(*command, "--max-steps", "3")
     assert code == 1
     assert "other max_steps" in err
+    assert mmi("eval", "--env", f"{ECHO[:-4]}nope", "--policy", "random", "--seeds", "1", "--out", "none")[0] == 1
+    assert mmi("eval", "--env", ECHO, "--policy", "tiny@nope", "--seeds", "1")[0] == 1
+    assert not Path("none").exists() and not list(Path("runs").iterdir()), "what never began leaves nothing"
     code, _, err = mmi("view", "study")
     assert (code, err) == (1, "error: study is an evaluation, not a run: open study/index.html\n")
 
