@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,6 +11,7 @@ import typer
 from mmi_agent.cli.errors import INTERRUPTED
 from mmi_agent.cli.options import new_folder
 from mmi_agent.cli.stopping import stopping_gently
+from mmi_agent.cli.text import printable
 from mmi_agent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,9 +29,10 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            metavar="lora|finetune|pretrain",
+            metavar="lora|finetune|pretrain|eyes|hand",
             help="lora: small additions to the language model, for a CPU. finetune: everything. pretrain: as the paper "
-            "does, everything but the language model and CLIP's transformer.",
+            "does, everything but the language model and CLIP's transformer. eyes: eyes and synchronizers, from "
+            "nothing. hand: the image decoder alone.",
         ),
     ] = "lora",
     data: Annotated[
@@ -101,12 +104,18 @@ def train(
             show_default="both if the preset sees, else elements",
         ),
     ] = None,
+    runs: Annotated[
+        Literal["successful", "finished", "all"],
+        typer.Option(help="Which runs are learnt from: finished also takes those that nobody judged."),
+    ] = "successful",
     held_back: Annotated[
         float, typer.Option(metavar="SHARE", min=0, max=0.9, help="Share of samples never trained on, to judge by.")
     ] = 0.02,
     look_every: Annotated[int, typer.Option(metavar="N", min=1, help="Judge by them after so many steps.")] = 100,
     save_every: Annotated[int, typer.Option(metavar="N", min=1, help="Write a checkpoint after so many steps.")] = 50,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of the order of samples and all else.")] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, max=2**63 - 1, help="Of the order of samples and all else.")
+    ] = 0,
     workers: Annotated[
         int, typer.Option(metavar="N", min=0, help="Processes that make samples ready, where a GPU is to be kept busy.")
     ] = 0,
@@ -152,6 +161,9 @@ def train(
     """
     if context.invoked_subcommand is not None:
         return
+    for name in ("trial", "resume"):
+        if context.params[name]:
+            _expect_alone(context, name)
     if threads is not None:
         import torch
 
@@ -177,6 +189,7 @@ def train(
             picture_weight=picture_weight,
             data=tuple(data or ()),
             look=look,
+            runs=runs,
             steps=steps,
             seconds=seconds,
             epochs=epochs,
@@ -248,6 +261,19 @@ def average(
     _tell(out, average_adapters(parts, out, dtype=torch.bfloat16 if half else torch.float32))
 
 
+def _expect_alone(context: typer.Context, name: str) -> None:
+    """Refuses whatever was asked beside an option that says itself what is done.
+
+    Raises:
+        ConfigError: If another option was given, but for `--threads` and `--debug`.
+    """
+    options = {each.name: each.opts[0] for each in context.command.params if each.name}
+    sources = {each: context.get_parameter_source(each) for each in options if each not in (name, "threads", "debug")}
+    given = [options[each] for each, source in sources.items() if source and source.name == "COMMANDLINE"]
+    if given:
+        raise ConfigError(f"{options[name]} goes by what it was made for: leave out {', '.join(given)}")
+
+
 def _train(settings: "RunSettings", folder: Path | None) -> None:
     from mmi_agent.checkpoints.adapters import kept_or_removed
     from mmi_agent.training.log import cut_off
@@ -257,9 +283,13 @@ def _train(settings: "RunSettings", folder: Path | None) -> None:
     if folder is None:
         if not leads or int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise ConfigError("several processes need one folder: give --out")
-        settings.make_recipe()  # before a folder is made in vain
         folder = new_folder(Path("runs/train"), f"{settings.preset}-{settings.recipe}")
-    trainer = begin(settings, folder, progress=(lambda line: print(line, file=sys.stderr)) if leads else None)
+    try:
+        trainer = begin(settings, folder, progress=(lambda line: print(line, file=sys.stderr)) if leads else None)
+    except BaseException:
+        with suppress(OSError):  # there is something in it: it was begun before
+            folder.rmdir()
+        raise
     began_at = trainer.state.step
     if leads and began_at:
         print(f"going on after step {began_at}", file=sys.stderr)
@@ -300,7 +330,7 @@ def _run_with_progress(trainer: "Trainer") -> None:
             done = step.step if limit_s is None else int(trainer.state.counters.seconds)
             progress.update(bar, completed=done, description=_described(step))
             for line in (*step.broken, *((_skipped(step),) if step.skipped else ())):
-                progress.console.print(line, style="dim", markup=False)
+                progress.console.print(printable(line), style="dim", markup=False)
 
         trainer.run(report, lambda found: progress.console.print(f"held back: {found}", style="dim", markup=False))
 

@@ -62,6 +62,8 @@ def read_log(folder: Path) -> Iterator[dict[str, Any]]:
     path = folder / LOG
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text: expected the log of a run of mmi train") from error
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; expected the folder of a run of mmi train") from error
     for number, line in enumerate(lines, start=1):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from math import ceil
+from math import ceil, isfinite
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from mmi_agent.data.mixing import Mixture, parse_weighted
 from mmi_agent.data.packing import ROW_TOKENS
 from mmi_agent.data.readers import Reader, fingerprint, open_data
 from mmi_agent.data.readers.next_screens import NextScreens
+from mmi_agent.data.readers.trajectories import Runs
 from mmi_agent.errors import CheckpointError, ConfigError, DataError
 from mmi_agent.folder_lock import alone_in
 from mmi_agent.inference.loading import MMInterleaved, shipped_adapter
@@ -58,6 +59,7 @@ class RunSettings(BaseModel):
         picture_weight: Of the picture loss; None for the recipe's.
         data: Files and folders, each maybe with "=weight".
         look: What is seen of the screens of runs; None is both if the model sees, else elements.
+        runs: Which runs are learnt from.
         steps: Optimiser steps; None follows from `epochs`, or leaves it to `seconds`.
         seconds: See `Plan`.
         epochs: How often all samples are read, about; None with `steps`.
@@ -87,6 +89,7 @@ class RunSettings(BaseModel):
     picture_weight: float | None = None
     data: tuple[str, ...]
     look: Sight | None = None
+    runs: Runs = "successful"
     steps: int | None = None
     seconds: float | None = None
     epochs: float | None = None
@@ -109,8 +112,12 @@ class RunSettings(BaseModel):
 
         Raises:
             UnknownNameError: If there is no such recipe or part.
-            ConfigError: If a rank is given to a recipe without LoRA.
+            ConfigError: If a rank is given to a recipe without LoRA, or a number is none to learn with.
         """
+        for what in ("learning_rate", "picture_weight", "epochs", "seconds"):
+            value = getattr(self, what)
+            if value is not None and not isfinite(value):
+                raise ConfigError(f"{what} is {value:g}: expected a finite number")
         made = recipe(self.recipe).also(self.also)
         if self.rank is not None:
             if made.lora is None:
@@ -151,6 +158,8 @@ def begin(settings: RunSettings, folder: Path, *, progress: Callable[[str], None
     """
     say = progress or _silent
     made = settings.make_recipe()
+    if settings.steps is not None and settings.epochs is not None:
+        raise ConfigError(f"{settings.steps} steps and {settings.epochs:g} epochs were asked for: give one of them")
     named = _named_data(settings)
     earlier = _earlier_adapters(settings, made)
     say(f"loading {settings.preset}")
@@ -162,7 +171,7 @@ def begin(settings: RunSettings, folder: Path, *, progress: Callable[[str], None
         _expect_base(each, base)
         say(f"going on with {each.folder}, {each.manifest.steps} steps")
     say("reading the data")
-    opened = _open(named, look=settings.look or sight_of(loaded.sees), draws=draws)
+    opened = _open(named, look=settings.look or sight_of(loaded.sees), runs=settings.runs, draws=draws)
     for each in opened:
         if each.reader.left_out:
             say(f"{each.reader.name}: {each.reader.left_out}")
@@ -176,6 +185,8 @@ def begin(settings: RunSettings, folder: Path, *, progress: Callable[[str], None
         draws=draws,
         workers=settings.workers,
     )
+    if latest(folder / CHECKPOINTS) and (folder / _SETTINGS).is_file():
+        _refuse_other_data(folder, read_settings(folder), settings, loaded, tuple(map(_dataset, opened)))
     trainer = Trainer(
         loaded.model,
         base=base,
@@ -307,15 +318,15 @@ def _named_data(settings: RunSettings) -> list[tuple[Path, float | None]]:
     return named
 
 
-def _open(named: Sequence[tuple[Path, float | None]], *, look: Sight, draws: bool) -> list[_Opened]:
-    """Opens the data; of runs, what is seen, and whether the next screens are learnt too."""
-    how = f"{look}, drawn" if draws else look
-    opened = [(path, open_data(path, look=look), weight) for path, weight in named]
+def _open(named: Sequence[tuple[Path, float | None]], *, look: Sight, runs: Runs, draws: bool) -> list[_Opened]:
+    """Opens the data; of runs, what is seen, which they are, and whether the next screens are learnt too."""
+    how = f"{look}{', drawn' if draws else ''}{'' if runs == 'successful' else f', {runs}'}"
+    opened = [(path, open_data(path, look=look, runs=runs), weight) for path, weight in named]
     return [
         _Opened(
             NextScreens(reader) if draws and "trajectory" in reader.form else reader,
             weight,
-            f"{fingerprint(path)} {how}",
+            f"{fingerprint(path, runs=runs)} {how}",
         )
         for path, reader, weight in opened
     ]
@@ -324,6 +335,44 @@ def _open(named: Sequence[tuple[Path, float | None]], *, look: Sight, draws: boo
 def _dataset(opened: _Opened) -> Dataset:
     reader = opened.reader
     return Dataset(name=reader.name, fingerprint=opened.fingerprint, samples=len(reader), weight=opened.weight)
+
+
+def _refuse_other_data(
+    folder: Path, had: RunSettings, asked: RunSettings, loaded: MMInterleaved, found: tuple[Dataset, ...]
+) -> None:
+    """Says what of a run's data, or of the order in which it is read, is not what it was.
+
+    Raises:
+        ConfigError: If anything is.
+    """
+    before, now = _reading(had, loaded), _reading(asked, loaded)
+    differing = [option for option in now if before[option] != now[option]]
+    if wrong := [f"{option} {before[option]}, asked was {now[option]}" for option in differing]:
+        raise ConfigError(f"the run in {folder} has {'; '.join(wrong)}: give what it has, or another --out")
+    if (known := len(had.datasets)) != len(found):
+        raise ConfigError(f"the run in {folder} has {known} times --data, these are {len(found)}: give another --out")
+    for old, new in zip(had.datasets, found, strict=True):
+        if old.weight != new.weight:
+            raise ConfigError(f"the run in {folder} has {old.name} at weight {old.weight}, asked was {new.weight}")
+        if old.fingerprint != new.fingerprint:
+            raise ConfigError(
+                f"the data in {new.name} has changed since the run in {folder} began ({old.samples} samples then, "
+                f"{new.samples} now): put it back as it was, or begin another run with --out"
+            )
+
+
+def _reading(settings: RunSettings, loaded: MMInterleaved) -> dict[str, object]:
+    """What decides how data is read, and in which order, by option."""
+    packing = _packing(settings, loaded)
+    return {
+        "--batch": packing.step_samples,
+        "--row-tokens": packing.row_tokens,
+        "--rows": packing.rows,
+        "--held-back": packing.held_back,
+        "--seed": settings.seed,
+        "--look": settings.look or sight_of(loaded.sees),
+        "--runs": settings.runs,
+    }
 
 
 def _packing(settings: RunSettings, loaded: MMInterleaved) -> Packing:

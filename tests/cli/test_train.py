@@ -43,6 +43,14 @@ def test_from_data_to_better_weights(lines, tmp_path):
     code, said = mmi(*asked, "--held-back", 0.2, "--lr", 0.02)
     assert (code, "has learning_rate 0.01, asked was 0.02" in said) == (1, True), said
 
+    code, said = mmi(*asked, "--held-back", 0.2, "--lr", 0.01, "--batch", 4, "--seed", 3)
+    assert (code, "has --batch 8, asked was 4; --seed 0, asked was 3: give what it has" in said) == (1, True), said
+    before = lines.read_text()
+    lines.write_text(before + before.splitlines()[1] + "\n")
+    code, said = mmi("train", "--resume", run)
+    assert code == 1 and "has changed since" in said and "(31 samples then, 32 now): put it back" in said, said
+    lines.write_text(before)
+
     assert mmi("train", "plot", run, "--out", plot)[0] == 0
     page = plot.read_text()
     assert page.count("<svg") >= 6 and "learning rate" in page and "http" not in page
@@ -71,6 +79,14 @@ def test_from_data_to_better_weights(lines, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+def test_what_data_says_does_not_move_the_cursor(tmp_path):
+    path = tmp_path / "odd.jsonl"
+    odd, good = {"parts": [{"\x1b[2J": 1}]}, {"parts": [{"text": "a", "learnt": True}]}
+    path.write_text("".join(json.dumps(line) + "\n" for line in (odd, good)))
+    code, said = mmi("train", "--preset", "tiny", "--data", path, "--out", tmp_path / "run", "--steps", 1, "--batch", 2)
+    assert (code, "\ufffd[2J" in said, "\x1b[2J" in said) == (0, True, False), said
+
+
 def _compare_with_untrained(trained, study):
     policies = ("--policy", trained, "--policy", "tiny")
     code, said = mmi("eval", "--env", "mmi_agent.testing:EchoEnvironment:kiwi", *policies, "--seeds", 1, "--out", study)
@@ -89,7 +105,11 @@ def _compare_with_untrained(trained, study):
         (["--recipe", "loar"], "did you mean 'lora'?"),
         (["--also", "hands"], "did you mean 'hand'?"),
         (["--recipe", "pretrain", "--rank", "4"], "has no LoRA"),
-        (["--resume", "nowhere"], "no run of mmi train"),
+        (["--resume", "nowhere"], "--resume goes by what it was made for: leave out --preset, --out, --steps"),
+        (["--try"], "--try goes by what it was made for: leave out --preset, --out, --steps"),
+        (["--epochs", "2"], "1 steps and 2 epochs were asked for: give one of them"),
+        (["--lr", "inf"], "learning_rate is inf: expected a finite number"),
+        (["--seconds", "inf"], "seconds is inf: expected a finite number"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_a_line(arguments, said, tmp_path, monkeypatch):
@@ -98,6 +118,17 @@ def test_what_cannot_be_done_is_refused_in_a_line(arguments, said, tmp_path, mon
     assert code == 1 and said in output, output
     assert "loading" not in output, "it is said before anything takes long"
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_refused_leaves_no_folder(lines, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for arguments in ([], ["--data", "nowhere"], ["--data", lines, "--row-tokens", 99_999]):
+        code, said = mmi("train", "--preset", "tiny", *arguments)
+        assert code == 1 and not list((tmp_path / "runs/train").iterdir()), said
+    assert "no run of mmi train" in mmi("train", "--resume", "nowhere", "--threads", 1)[1]
+    assert mmi("train", "--preset", "tiny", "--data", lines, "--seed", "9" * 20)[0] == 2
+    (tmp_path / "log.jsonl").write_bytes(b"\xff\n")
+    assert "log.jsonl is not UTF-8 text" in mmi("train", "plot", tmp_path)[1]
 
 
 @pytest.mark.slow
