@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mmi_agent.cli.options import Json, Weights
+from mmi_agent.cli.text import printable
+from mmi_agent.errors import DataError
 
 if TYPE_CHECKING:
     from mmi_agent.evaluation.next_screens import DrawnScreen
@@ -42,12 +44,14 @@ def evaluate_screens(
 
     The model gets a run up to a call and draws what comes of it. Beside that stand the screen before, as if nothing had
     happened, and the real screen through the autoencoder, the best that could be drawn; all of it also for the pixels
-    that changed by themselves. The page shows every screen.
+    that changed by themselves. The page shows every screen, and after Ctrl-C those that were drawn. A run that is too
+    long for the model is left out.
 
     Examples:
       mmi eval screens --weights runs/train/hand/adapter --data demos --out screens.html
     """
     from mmi_agent.data.readers import open_data
+    from mmi_agent.data.sample import Broken
     from mmi_agent.evaluation.next_screens import (
         Summary,
         draw_next_screens,
@@ -64,11 +68,19 @@ def evaluate_screens(
     expect_screens(screens, data, held_back)
     loaded = MMInterleaved.from_pretrained(preset, device=device, weights=weights)
     drawn: list[DrawnScreen] = []
-    for number, screen in enumerate(draw_next_screens(loaded, screens, settings, seed=seed), start=1):
-        drawn.append(screen)
-        print(f"{number} of {len(screens)}: {screen.source}", file=sys.stderr, flush=True)
+    try:
+        for number, screen in enumerate(draw_next_screens(loaded, screens, settings, seed=seed), start=1):
+            if isinstance(screen, Broken):
+                print(printable(f"left out: {screen.source}: {screen.reason}"), file=sys.stderr, flush=True)
+                continue
+            drawn.append(screen)
+            print(printable(f"{number} of {len(screens)}: {screen.source}"), file=sys.stderr, flush=True)
+    finally:  # Ctrl-C too leaves what was drawn
+        if drawn:
+            write_page(out, drawn, title=f"The next screen, drawn by {preset}")
+    if not drawn:
+        raise DataError(f"{data}: none of {len(screens)} runs fits the window of {preset}")
     summary = Summary.of(drawn)
-    write_page(out, drawn, title=f"The next screen, drawn by {preset}")
     if json:
         figures = {name: getattr(summary, name)._asdict() for name in ("drawn", "before", "ceiling")}
         print(json_format.dumps({"screens": summary.screens, "changed": summary.changed, **figures, "page": str(out)}))

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from mmi_agent.data.readers import Reader
-from mmi_agent.data.sample import Sample
-from mmi_agent.errors import DataError
+from mmi_agent.data.sample import Broken, Sample
+from mmi_agent.errors import DataError, ShapeError
 from mmi_agent.inference.document import pixels_of
 from mmi_agent.inference.drawing import DrawSettings
 from mmi_agent.inference.loading import MMInterleaved
@@ -149,8 +149,8 @@ def next_screens(reader: Reader, *, held_back: float, seed: int = 0) -> Iterator
 
 def draw_next_screens(
     loaded: MMInterleaved, screens: Sequence[NextScreen], settings: DrawSettings, *, seed: int = 0
-) -> Iterator[DrawnScreen]:
-    """Draws each screen and compares it with the real one.
+) -> Iterator[DrawnScreen | Broken]:
+    """Draws each screen and compares it with the real one; a run that does not fit the model's window is broken.
 
     Args:
         loaded: A model that draws.
@@ -160,7 +160,6 @@ def draw_next_screens(
 
     Raises:
         ConfigError: If the model has no image decoder.
-        ShapeError: If a run does not fit its window.
     """
     side_px = loaded.model.drawing.config.image_size
     for screen in screens:
@@ -168,8 +167,12 @@ def draw_next_screens(
         for part in screen.given:
             if isinstance(part.content, Picture):
                 document.pictures.put(screen.sample.pictures.get(part.content.digest))
-        document.become(encode_content((part.content for part in screen.given), loaded.tokenizer))
-        picture = document.draw(settings, seed=seed)
+        try:
+            document.become(encode_content((part.content for part in screen.given), loaded.tokenizer))
+            picture = document.draw(settings, seed=seed)
+        except ShapeError as error:
+            yield Broken(source=screen.sample.source, reason=str(error))
+            continue
         before, drawn, real = (
             pixels_of(png, side_px)[0] for png in (screen.before, document.pictures.get(picture.digest), screen.real)
         )

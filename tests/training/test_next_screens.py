@@ -12,7 +12,9 @@ from mmi_agent.data.packing import collate, pack
 from mmi_agent.data.readers import open_data
 from mmi_agent.data.readers.next_screens import NextScreens
 from mmi_agent.data.sample import Sample
+from mmi_agent.errors import ShapeError
 from mmi_agent.evaluation.next_screens import likeness, next_screens
+from mmi_agent.inference.document import Document
 from mmi_agent.inference.loading import MMInterleaved
 from mmi_agent.testing import EchoEnvironment, ScriptedPolicy
 from mmi_agent.training.objective import Objective, draw_noise
@@ -112,7 +114,7 @@ def test_likeness_tells_what_changed_apart():
     assert told.psnr - told.changed_psnr == pytest.approx(10)
 
 
-def test_the_command_draws_and_writes_a_page(runs, tmp_path):
+def test_the_command_draws_and_writes_a_page(runs, tmp_path, monkeypatch):
     page = tmp_path / "page.html"
     asked = ("eval", "screens", "--preset", "tiny", "--data", runs, "--out", page, "--steps", 1, "--held-back", 1)
     result = CliRunner().invoke(app, list(map(str, asked)), prog_name="mmi")
@@ -120,5 +122,17 @@ def test_the_command_draws_and_writes_a_page(runs, tmp_path):
     assert "the screen before: error" in result.output and "2 screens" in result.output
     text = page.read_text()
     assert text.count("<img") == 8 and "http" not in text
+    become, first = Document.become, iter([True])
+
+    def too_long_at_first(document, units):
+        if next(first, False):
+            raise ShapeError("9000 positions exceed the window of 8192")
+        return become(document, units)
+
+    page.unlink()
+    monkeypatch.setattr(Document, "become", too_long_at_first)
+    result = CliRunner().invoke(app, list(map(str, asked)), prog_name="mmi")
+    assert result.exit_code == 0 and "1 screens" in result.output, result.output
+    assert "trajectory.jsonl: 9000 positions exceed the window" in result.output and page.exists()
     result = CliRunner().invoke(app, list(map(str, (*asked[:-1], 0))), prog_name="mmi")
     assert result.exit_code == 1 and "--held-back 1 takes all runs" in result.output
