@@ -259,12 +259,16 @@ _WORLD = _World()
 def _attempt(plan: DemonstrationPlan, demonstration: Demonstration) -> Attempt:
     """Lets an expert solve a task, and keeps the run if it did."""
     unfinished = plan.out / ".unfinished" / demonstration.task / str(demonstration.seed)
+    target = plan.folder(demonstration)
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        reason = f"{target} holds no run and stands in the way: move it elsewhere"
+        return Attempt(demonstration=demonstration, kept=False, steps=0, reason=reason)
     world = _WORLD.take(demonstration.environment)
     agent = Agent(world.expert(), world, limits=_LIMITS, options={"name": demonstration.environment})
     run = agent.run(seed=demonstration.seed, folder=unfinished)
     kept = run.status == "finished" and run.verdict is not None and run.verdict.success
     if kept:
-        _move(unfinished, plan.folder(demonstration))
+        _move(unfinished, target)
     else:
         shutil.rmtree(unfinished, ignore_errors=True)
     if run.status == "error":

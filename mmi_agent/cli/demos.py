@@ -1,12 +1,14 @@
 """`mmi demos`: lets experts show how tasks are done, and keeps their runs to learn from."""
 
 import json as json_format
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mmi_agent.cli.options import MOST_SEEDS, Json
+from mmi_agent.errors import MMIError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -72,7 +74,8 @@ def collect_demos(
     try:
         _collect_with_progress(plan, workers, attempts)
     finally:
-        _print_summary(plan, before, attempts, json)
+        if attempts or not isinstance(sys.exception(), MMIError):  # Ctrl-C tells what there is
+            _print_summary(plan, before, attempts, json)
 
 
 def _collect_with_progress(plan: "DemonstrationPlan", workers: int, attempts: "list[Attempt]") -> None:

@@ -54,6 +54,19 @@ def test_keeps_what_the_world_calls_solved_and_goes_on_with_what_is_missing(mmi:
 
 
 @pytest.mark.usefixtures("importable")
+def test_what_stands_in_the_way_of_a_run_stops_no_other(mmi: Mmi) -> None:
+    for name in ("100000", "100002"):
+        Path("demos/kiwi", name).mkdir(parents=True)
+    Path("demos/kiwi/100000/notes.txt").touch()
+    code, _, err = mmi("demos", "collect", f"{WORLD}:kiwi", *SEEDS)
+    assert (code, "demos/kiwi/100000 holds no run and stands in the way" in " ".join(err.split())) == (0, True), err
+    assert sorted(path.parent.name for path in Path("demos").glob("kiwi/*/trajectory.jsonl")) == ["100002", "100004"]
+    Path("file").touch()
+    code, out, err = mmi("demos", "collect", f"{WORLD}:kiwi", *SEEDS, "--out", "file")
+    assert (code, out) == (1, "") and err.count("error: ") == 1
+
+
+@pytest.mark.usefixtures("importable")
 def test_refuses_what_is_held_out_unless_told(mmi: Mmi) -> None:
     code, _, err = mmi("demos", "collect", f"{WORLD}:fig")
     assert code == 1
