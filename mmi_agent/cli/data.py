@@ -131,14 +131,16 @@ def check_data(
     yardstick = Yardstick.of(preset)
     limit = window or yardstick.row_tokens
     reports: list[Report] = []
-    for path in data:
-        with Console(stderr=True).status(f"reading {escape(str(path))}"):
-            reader = open_data(path, form=form, look=look or yardstick.look, runs=runs)
-            reports.append(examine(reader, yardstick, window=limit))
-        if not json:
-            _tell(reports[-1], yardstick.name, limit)
-    if json:
-        print(json_format.dumps([_as_json(report, yardstick.name, limit) for report in reports], indent=2))
+    try:
+        for path in data:
+            with Console(stderr=True).status(f"reading {escape(str(path))}"):
+                reader = open_data(path, form=form, look=look or yardstick.look, runs=runs)
+                reports.append(examine(reader, yardstick, window=limit))
+            if not json:
+                _tell(reports[-1], yardstick.name, limit)
+    finally:  # what was read is told, whatever is wrong with the next
+        if json:
+            print(json_format.dumps([_as_json(report, yardstick.name, limit) for report in reports], indent=2))
     if hopeless := next((report for report in reports if not report.lengths), None):
         told = f"; {hopeless.left_out}" if hopeless.left_out else ""
         raise DataError(f"{hopeless.name}: none of its {hopeless.num_broken} samples can be learnt from{told}")
@@ -149,7 +151,7 @@ def write_data(
     out: Annotated[Path, typer.Option(metavar="FILE", help="JSON lines of parts; compressed if it ends in .gz.")],
     side: Annotated[
         int | None,
-        typer.Option(metavar="PX", min=16, help="Scale pictures to this side.", show_default="as they are"),
+        typer.Option(metavar="PX", min=16, max=16383, help="Scale pictures to this side.", show_default="as they are"),
     ] = None,
     next_screens: Annotated[
         bool, typer.Option("--next-screens", help="Of runs: have every screen but the first learnt, to be drawn.")

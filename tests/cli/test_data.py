@@ -37,7 +37,8 @@ def test_data_is_counted_and_what_is_broken_is_named(mmi: Mmi) -> None:
     (report,) = json.loads(out)
     assert (code, report["samples"], report["beyond_window"], report["tokens_max"]) == (0, 3, 3, 3)
     assert report["broken"][0]["source"] == "own.jsonl: line 4"
-    assert json.loads(mmi("data", "check", "own.jsonl", "--preset", "tiny", "--json")[1])[0]["window"] == 2048
+    code, out, _ = mmi("data", "check", "own.jsonl", "nope", "--preset", "tiny", "--json")
+    assert (code, [each["window"] for each in json.loads(out)]) == (1, [2048])
 
 
 def test_runs_are_written_into_one_file_that_says_the_same(mmi: Mmi) -> None:

@@ -122,6 +122,7 @@ def test_each_kind_of_question_can_be_asked_alone_and_points_are_written_alike(t
     ("said", "told"),
     [
         ({"count": 0}, "'count' is 0: Input should be greater than or equal to 1"),
+        ({"count": 10**30}, "Input should be less than or equal to 100000000"),
         ({"count": "many"}, """'count' is "many": Input should be a valid integer"""),
         ({"asks": {"sing": 1}}, "'asks' has 'sing': expected describe, read, locate, which"),
         ({"asks": {"read": -1}}, "'asks' has weights [-1.0]: expected none below 0, one above it"),

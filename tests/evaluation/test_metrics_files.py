@@ -90,6 +90,7 @@ def test_ids_that_are_missing_unknown_or_given_twice_are_named(tmp_path: Path) -
         ('{"id": 1}', "record 1: answer: Field required"),
         ("[3]", "expected an object with an id, found 3"),
         ("", "holds no record"),
+        ("[" * 100_000, "line 1 is no JSON"),
     ],
 )
 def test_a_file_of_another_form_is_one_line(tmp_path: Path, text: str, told: str) -> None:
@@ -154,7 +155,10 @@ def test_features_from_files(tmp_path: Path) -> None:
     found = scored("fid", tmp_path / "a.npy", tmp_path / "b.npy")
     assert (found["value"], found["interval_95"], found["pictures"]) == (pytest.approx(9), None, 4)
     np.save(tmp_path / "c.npy", np.array([{"a": 1}]), allow_pickle=True)
-    assert "cannot read features" in metrics("fid", tmp_path / "a.npy", tmp_path / "c.npy")[1]
+    np.save(tmp_path / "words.npy", np.array([["a", "b"]]))
+    (tmp_path / "empty.npy").touch()
+    for name in ("c.npy", "words.npy", "empty.npy"):
+        assert "cannot read features" in metrics("fid", tmp_path / "a.npy", tmp_path / name)[1]
     assert "--network DIR" in metrics("fid", tmp_path / "a.npy", tmp_path)[1]
 
 

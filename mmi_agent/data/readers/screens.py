@@ -32,6 +32,7 @@ from mmi_agent.types import Picture
 __all__ = ["Screens"]
 
 _LARGEST_BYTES = 1 << 16
+_MOST = 10**8  # their order is kept in memory
 _SAYS_SO = re.compile(rb'"form"\s*:\s*"screens"')
 _ASKS = {"describe": 2.0, "read": 1.0, "locate": 2.0, "which": 1.0}
 
@@ -40,7 +41,7 @@ class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     form: str = Field(pattern="^screens$")
-    count: int = Field(ge=1)
+    count: int = Field(ge=1, le=_MOST)
     seed: int = 0
     asks: dict[str, float] = Field(default=_ASKS, min_length=1)
     fonts: list[str] = []

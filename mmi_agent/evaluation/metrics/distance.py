@@ -56,11 +56,14 @@ def read_features(path: Path) -> Any:
 
     try:
         if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False)
+            numbers = np.load(path, allow_pickle=False)
+            if numbers.dtype.kind not in "fiu":
+                raise ValueError(f"it holds {numbers.dtype}, expected numbers")
+            return numbers
         if path.suffix == ".safetensors":
             (features,) = load(path.read_bytes()).values()
             return features
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, EOFError, ValueError, SafetensorError) as error:
         raise ConfigError(f"cannot read features from {path}: {error}") from error
     raise ConfigError(f"{path} is neither a folder of pictures nor features as .npy or .safetensors")
 

@@ -117,7 +117,7 @@ def _placed(path: Path) -> Iterable[_Placed]:
         raise ConfigError(f"cannot read {path}: {reason}") from error
     try:
         whole = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return _lines(path, text)
     return [
         _Placed(f"{path}: record {number}", _as_object(item, f"{path}: record {number}"))
@@ -144,7 +144,7 @@ def _lines(path: Path, text: str) -> list[_Placed]:
 def _parsed(line: str, where: str) -> object:
     try:
         return json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{where} is no JSON ({error}): expected one object a line, or one JSON list") from error
 
 
