@@ -25,13 +25,16 @@ class Learners(NamedTuple):
     """As an optimiser takes them; each has its `rate`."""
 
 
-def prepare(model: MMInterleavedModel, recipe: Recipe, *, seed: int = 0) -> None:
+def prepare(model: MMInterleavedModel, recipe: Recipe, *, seed: int = 0) -> Learners:
     """Puts a recipe's LoRA into a model, and freezes what the recipe does not train.
 
     Args:
         model: The model.
         recipe: The recipe.
         seed: Of what LoRA starts with.
+
+    Returns:
+        What learns; found anew once the model is spread over processes.
 
     Raises:
         ConfigError: If the recipe trains a part that the model lacks.
@@ -47,7 +50,7 @@ def prepare(model: MMInterleavedModel, recipe: Recipe, *, seed: int = 0) -> None
     for name, parameter in model.named_parameters():
         group = _group_of(name, recipe)
         parameter.requires_grad_(group is not None and group.rate > 0)
-    find_learners(model, recipe)
+    return find_learners(model, recipe)
 
 
 def find_learners(model: MMInterleavedModel, recipe: Recipe) -> Learners:

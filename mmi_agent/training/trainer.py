@@ -172,8 +172,7 @@ class Trainer:
             processes=self.processes.size,
             plan=_deciding(recipe, plan, start or {}),
         )
-        prepare(model, recipe, seed=plan.seed)
-        self._kept = _start_as(model, find_learners(model, recipe), start or {})
+        self._kept = _start_as(model, prepare(model, recipe, seed=plan.seed), start or {})
         model.to(self.processes.device)
         if plan.checkpoint_layers:
             checkpoint_layers(model)
