@@ -280,6 +280,7 @@ def _train(settings: "RunSettings", folder: Path | None) -> None:
     from mmi_agent.training.runs import begin, export
 
     leads = os.environ.get("RANK", "0") == "0"
+    was_there = folder is not None and folder.exists()
     if folder is None:
         if not leads or int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise ConfigError("several processes need one folder: give --out")
@@ -287,8 +288,9 @@ def _train(settings: "RunSettings", folder: Path | None) -> None:
     try:
         trainer = begin(settings, folder, progress=(lambda line: print(line, file=sys.stderr)) if leads else None)
     except BaseException:
-        with suppress(OSError):  # there is something in it: it was begun before
-            folder.rmdir()
+        if leads and not was_there:
+            with suppress(OSError):  # there is none, or something in it already
+                folder.rmdir()
         raise
     began_at = trainer.state.step
     if leads and began_at:
