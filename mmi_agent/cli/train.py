@@ -302,11 +302,11 @@ def _train(settings: "RunSettings", folder: Path | None) -> None:
             trainer.run()
     if not leads:
         return
+    if told := cut_off(folder):
+        print(told, file=sys.stderr)
     if not trainer.done:
         print(f"stopped after step {trainer.state.step}: mmi train --resume {folder} goes on", file=sys.stderr)
         raise typer.Exit(INTERRUPTED)
-    if told := cut_off(folder):
-        print(told, file=sys.stderr)
     adapter = folder / _ADAPTER
     _tell(adapter, kept_or_removed(adapter, steps=trainer.state.step) or export(folder, adapter))
 
