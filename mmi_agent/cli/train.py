@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mmi_agent.cli.errors import INTERRUPTED
-from mmi_agent.cli.options import new_folder
+from mmi_agent.cli.options import given_options, new_folder
 from mmi_agent.cli.stopping import stopping_gently
 from mmi_agent.cli.text import printable
 from mmi_agent.errors import ConfigError
@@ -161,9 +161,9 @@ def train(
     """
     if context.invoked_subcommand is not None:
         return
-    for name in ("trial", "resume"):
-        if context.params[name]:
-            _expect_alone(context, name)
+    for name, option in (("trial", "--try"), ("resume", "--resume")):
+        if context.params[name] and (others := given_options(context, but=(name, "threads", "debug"))):
+            raise ConfigError(f"{option} goes by what it was made for: leave out {', '.join(others)}")
     if threads is not None:
         import torch
 
@@ -259,19 +259,6 @@ def average(
 
     parts = [(path, 1 / len(adapters) if weight is None else weight) for path, weight in map(parse_weighted, adapters)]
     _tell(out, average_adapters(parts, out, dtype=torch.bfloat16 if half else torch.float32))
-
-
-def _expect_alone(context: typer.Context, name: str) -> None:
-    """Refuses whatever was asked beside an option that says itself what is done.
-
-    Raises:
-        ConfigError: If another option was given, but for `--threads` and `--debug`.
-    """
-    options = {each.name: each.opts[0] for each in context.command.params if each.name}
-    sources = {each: context.get_parameter_source(each) for each in options if each not in (name, "threads", "debug")}
-    given = [options[each] for each, source in sources.items() if source and source.name == "COMMANDLINE"]
-    if given:
-        raise ConfigError(f"{options[name]} goes by what it was made for: leave out {', '.join(given)}")
 
 
 def _train(settings: "RunSettings", folder: Path | None) -> None:
