@@ -302,6 +302,19 @@ def test_keys_double_clicks_drags_and_scrolls(site: Site, browse: Browse):
     assert browser.do("scroll", direction="right").text == "nothing scrolled: no more right of here"
 
 
+def test_what_fades_in_is_seen_however_late_its_frames_come(site: Site, browse: Browse):
+    browser = browse(
+        site,
+        """<script>const soon = requestAnimationFrame
+        window.requestAnimationFrame = (draw) => setTimeout(() => soon(draw), 150)</script>
+        <p style="opacity:0">March 2016</p>
+        <button onclick="requestAnimationFrame(() => requestAnimationFrame(fade))">Open</button>
+        <script>const fade = () => { document.querySelector('p').style.opacity = 0.1 }</script>""",
+    )
+    browser.click("Open")
+    assert browser.find("March 2016", "text")
+
+
 def test_who_scrolls_what_does_not_is_told_what_does(site: Site, browse: Browse):
     browser = browse(
         site,

@@ -28,8 +28,8 @@ _MAX_NEWS = 8
 _SIGNS_OF_THE_GATE = ("ERR_ABORTED", "ERR_TUNNEL_CONNECTION_FAILED")
 _TICK = """new Promise(done => {
   document.documentElement?.getBoundingClientRect();  // has the pictures asked for that the layout needs
-  requestAnimationFrame(() => setTimeout(done));
-  setTimeout(done, 60);
+  requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)));  // a fade may begin at nothing
+  setTimeout(done, 500);
 })"""
 
 
