@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from mmi_agent.cli.errors import complain
 from mmi_agent.cli.models import (
     Bits,
     Device,
@@ -166,9 +167,9 @@ class _Chat:
             except BrokenPipeError:
                 raise
             except (MMIError, OSError) as error:
-                _complain(str(error))
+                complain(str(error))
             except Exception as error:  # a conversation is worth more than the line that broke
-                _complain(f"this should not happen: {type(error).__name__}: {error}")
+                complain(f"this should not happen: {type(error).__name__}: {error}")
 
     def _obey(self, line: str) -> None:
         name, _, rest = line.partition(" ")
@@ -297,10 +298,6 @@ class _Chat:
                 if isinstance(block, Picture):
                     pictures.put(self._store.get(block.digest))
         print(printable(f"[saved to {name}]"), flush=True)
-
-
-def _complain(message: str) -> None:
-    print(f"error: {printable(' '.join(message.split()))}", file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import typer
 from mmi_agent.cli.text import printable
 from mmi_agent.errors import MMIError
 
-__all__ = ["INTERRUPTED", "guarded", "hush"]
+__all__ = ["INTERRUPTED", "complain", "guarded", "hush"]
 
 INTERRUPTED = 130
 """What a process ended by Ctrl-C exits with: 128 and the number of SIGINT."""
@@ -62,8 +62,13 @@ def hush(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def complain(message: str) -> None:
+    """Says in one line on stderr what went wrong."""
+    print(f"error: {printable(' '.join(message.split()))}", file=sys.stderr, flush=True)
+
+
 def _fail(message: str, debug: bool) -> NoReturn:
     if debug:
         traceback.print_exc()
-    print(f"error: {printable(' '.join(message.split()))}", file=sys.stderr)
+    complain(message)
     raise typer.Exit(1)

@@ -13,8 +13,8 @@ from mmi_agent.data.packing import ROW_TOKENS
 from mmi_agent.data.readers.reader import Reader
 from mmi_agent.data.sample import Broken, Sample
 from mmi_agent.errors import MMIError
-from mmi_agent.inference.loading import converted_tokenizer
-from mmi_agent.inference.sights import Sight
+from mmi_agent.inference.loading import converted_tokenizer, has_eyes
+from mmi_agent.inference.sights import Sight, sight_of
 from mmi_agent.inference.tokenizer import Tokenizer
 from mmi_agent.models.configs import preset
 from mmi_agent.models.mm_interleaved import MMInterleavedConfig
@@ -85,7 +85,7 @@ class Yardstick:
     @property
     def look(self) -> Sight:
         """What `mmi train` shows of the screens of runs where nothing else is asked for."""
-        return "elements" if self.name == "small" else "both"  # the eyes of `small` are not trained yet
+        return sight_of(has_eyes(self.name))
 
     def measure(self, sample: Sample) -> Length:
         """How long a sample is.

@@ -20,7 +20,7 @@ from mmi_agent.models.configs import PRESETS, preset
 from mmi_agent.models.mm_interleaved import MMInterleavedConfig, MMInterleavedModel
 from mmi_agent.pictures import MemoryPictures, PictureStore
 
-__all__ = ["MMInterleaved", "converted_tokenizer", "shipped_adapter"]
+__all__ = ["MMInterleaved", "converted_tokenizer", "has_eyes", "shipped_adapter"]
 
 _VICUNA_END = "</s>"
 
@@ -134,7 +134,7 @@ class MMInterleaved:
             tokenizer = Tokenizer(load_tokenizer(folder))
         fingerprint = _fingerprint(config, manifest, seed)
         model = model.to(dtype).eval()
-        return cls(name=name, model=model, tokenizer=tokenizer, sees=name == "tiny", fingerprint=fingerprint)
+        return cls(name=name, model=model, tokenizer=tokenizer, sees=has_eyes(name), fingerprint=fingerprint)
 
     @classmethod
     def _from_folder(
@@ -203,6 +203,11 @@ def converted_tokenizer(folder: Path) -> Tokenizer:
         CheckpointError: If it is not there.
     """
     return Tokenizer(load_converted_tokenizer(folder), end_of_turn=_VICUNA_END)
+
+
+def has_eyes(preset: str) -> bool:
+    """Whether a preset's eyes are of any use: those of `small` are not trained yet."""
+    return preset != "small"
 
 
 def shipped_adapter(preset: str) -> Path | None:
